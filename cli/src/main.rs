@@ -1,0 +1,3 @@
+//! The dns01 program.
+
+fn main() {}

@@ -1,0 +1,27 @@
+//! dns01-core runs ACME orders (RFC 8555) that use only DNS challenges.
+//!
+//! It knows no provider, no command line and no HTTP server. The whole story of a certificate
+//! reads in [`issue`]; each step stands in a room of its own:
+//!
+//! | room | what it does | knows nothing of |
+//! |---|---|---|
+//! | [`acme`] | speaks to the CA | DNS |
+//! | [`dns`] | aliases, zone cuts, propagation, CAA | ACME |
+//! | [`records`] | writes TXT values and takes every one away again | ACME |
+//! | [`store`] | what must survive a crash | |
+//! | [`config`] | `dns01.toml`, read once, checked once | |
+//! | [`keys`], [`deploy`] | keys and requests; files in `live/` | |
+//! | [`plan`] | what is due, and why; pure | the network |
+//! | [`event`], [`clock`] | what is told to the outside; what time it is | |
+
+pub mod acme;
+pub mod clock;
+pub mod config;
+pub mod deploy;
+pub mod dns;
+pub mod event;
+pub mod issue;
+pub mod keys;
+pub mod plan;
+pub mod records;
+pub mod store;

@@ -1,0 +1,1 @@
+//! DNS UPDATE (RFC 2136) with TSIG (RFC 8945).

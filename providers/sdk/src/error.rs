@@ -1,0 +1,127 @@
+//! Why a provider's call failed.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A failed call: what happened, where, and whether a repetition can help.
+///
+/// It never holds a secret: plugins build it through [`ProviderError::new`] from text they
+/// have redacted, and transport errors lose their query strings and headers on the way in.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}{}", Context(&self.context))]
+pub struct ProviderError {
+    kind: ProviderErrorKind,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    retry_after: Option<Duration>,
+    retryable: bool,
+    hint: Option<String>,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What went wrong, as far as a caller can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProviderErrorKind {
+    /// The credential is not accepted at all.
+    Auth,
+    /// The credential is known, but not allowed to do this.
+    Permission,
+    /// The zone or the record's place does not exist.
+    NotFound,
+    /// Somebody else changed the same thing at the same time, or another record is in the way.
+    Conflict,
+    /// Too many calls.
+    RateLimited,
+    /// No answer, or the service is out of order.
+    Unavailable,
+    /// The service does not accept what was asked.
+    Invalid,
+}
+
+impl ProviderError {
+    /// An error of `kind`; rate limits and outages count as retryable, the rest does not.
+    pub fn new(kind: ProviderErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            retry_after: None,
+            retryable: matches!(kind, ProviderErrorKind::RateLimited | ProviderErrorKind::Unavailable),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// Adds where it happened: `("server", "192.0.2.53:53")`.
+    #[must_use]
+    pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.context.push((key, value.to_string()));
+        self
+    }
+
+    /// Says how long the service wants to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Overrides whether a repetition can help.
+    #[must_use]
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
+        self.retryable = retryable;
+        self
+    }
+
+    /// Says what the reader can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ProviderErrorKind {
+        self.kind
+    }
+
+    /// True if the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// How long the service wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+struct Context<'a>(&'a [(&'static str, String)]);
+
+impl fmt::Display for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            let lead = if index == 0 { " (" } else { ", " };
+            write!(f, "{lead}{key} {value}")?;
+        }
+        if self.0.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}

@@ -1,0 +1,29 @@
+//! The contract that every DNS provider plugin of dns01 implements.
+//!
+//! A plugin is one crate with one type that implements [`DnsProvider`]. It knows this crate
+//! and nothing else of dns01.
+//!
+//! | module | what stands there |
+//! |---|---|
+//! | [`name`] | [`Fqdn`] and [`ZoneName`], checked once |
+//! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`] |
+//! | [`provider`] | [`DnsProvider`], its [`Limits`] and its answers |
+//! | [`error`] | [`ProviderError`] and its kinds |
+//! | [`plugin`] | [`Plugin`]: name, settings, constructor |
+//! | [`secret`] | [`SecretRef`]: where a secret is kept |
+
+pub mod error;
+pub mod name;
+pub mod plugin;
+pub mod provider;
+pub mod record;
+pub mod secret;
+
+pub use error::{ProviderError, ProviderErrorKind};
+pub use name::{Fqdn, NameError, ZoneName};
+pub use plugin::{Environment, Plugin, Settings, SettingsError};
+pub use provider::{
+    Applied, Batch, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport,
+};
+pub use record::{TxtChange, TxtValue, TxtValueError, Zone};
+pub use secret::{SecretError, SecretRef};

@@ -1,0 +1,124 @@
+//! How a plugin is named, configured and made. Each provider crate exports one
+//! `pub const PLUGIN: Plugin`, and the program lists them in one table.
+
+use crate::provider::DnsProvider;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// A provider, before it is configured.
+#[derive(Clone, Copy)]
+pub struct Plugin {
+    /// What `provider = "…"` and `--dns …` say.
+    pub name: &'static str,
+    /// One line for lists.
+    pub summary: &'static str,
+    /// The keys its `[dns.*]` table may have beside the common ones, for "did you mean".
+    pub keys: &'static [&'static str],
+    /// Makes the provider; no network is touched.
+    pub build: fn(Settings) -> Result<Arc<dyn DnsProvider>, SettingsError>,
+    /// Settings from the environment names people already have set. Secrets become
+    /// references (`{ env = "…" }`), never values.
+    pub from_environment: fn(&Environment<'_>) -> Result<Settings, SettingsError>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.name).finish()
+    }
+}
+
+/// The provider's own keys of one `[dns.*]` table. `Debug` shows the keys only.
+#[derive(Clone, Default)]
+pub struct Settings(Map<String, Value>);
+
+impl Settings {
+    /// Settings from a JSON object.
+    #[must_use]
+    pub fn new(table: Map<String, Value>) -> Self {
+        Self(table)
+    }
+
+    /// Sets one key.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The keys that are set.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The provider's own configuration type.
+    ///
+    /// # Errors
+    /// A key is missing, unknown or of the wrong type.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, SettingsError> {
+        serde_json::from_value(Value::Object(self.0))
+            .map_err(|error| SettingsError::new(None, error.to_string()))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A mistake in a provider's settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SettingsError {
+    /// The key at fault, where one is.
+    pub key: Option<String>,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl SettingsError {
+    /// A mistake at `key`.
+    pub fn new(key: Option<&str>, message: impl Into<String>) -> Self {
+        Self { key: key.map(str::to_owned), message: message.into(), hint: None }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The process environment, or a test's.
+pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl<'a> Environment<'a> {
+    /// An environment that looks names up with `look_up`.
+    pub fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self(look_up)
+    }
+
+    /// The first of `names` that is set and not empty.
+    #[must_use]
+    pub fn first(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| (self.0)(name).filter(|value| !value.is_empty()))
+    }
+
+    /// A reference to the secret kept under the first of `names` that is set, either itself
+    /// or with `_FILE` behind it (then its value is a path).
+    #[must_use]
+    pub fn secret(&self, names: &[&str]) -> Option<Value> {
+        names.iter().find_map(|name| {
+            let file = format!("{name}_FILE");
+            if self.first(&[name]).is_some() {
+                return Some(serde_json::json!({ "env": name }));
+            }
+            self.first(&[file.as_str()]).map(|path| serde_json::json!({ "file": path }))
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! The contract.
+
+use crate::error::ProviderError;
+use crate::name::Fqdn;
+use crate::record::{TxtChange, TxtValue, Zone};
+use async_trait::async_trait;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// A DNS provider as dns01 uses it: single TXT values added to and removed from zones.
+///
+/// # The promises
+/// The [conformance suite](crate::conformance) proves each for every provider:
+///
+/// 1. Two values live side by side at one name.
+/// 2. A removal removes its own value only.
+/// 3. Adding what is there and removing what is absent succeed: a call that timed out may
+///    have worked.
+/// 4. Concurrent calls lose nothing, and other people's records at the name survive.
+/// 5. The longest configured zone is the one written to.
+/// 6. A bad token is a permanent error; a refusal for rate carries its Retry-After.
+/// 7. `Debug`, errors and logs never show a secret.
+/// 8. Zone ids given in the configuration are used without listing zones.
+///
+/// What a service cannot do is declared in [`Limits`], which is the reason the suite prints.
+///
+/// # Cancellation
+/// A dropped `apply` may or may not have taken effect; the caller repeats it or removes what
+/// it may have written.
+#[async_trait]
+pub trait DnsProvider: Send + Sync + 'static {
+    /// What the service allows; constant for the life of the value.
+    fn limits(&self) -> Limits;
+
+    /// Carries out `changes` in `zone` as one unit of API work. At most as many as
+    /// [`Limits::batch`] allows are given. On an error nothing is known of what was done,
+    /// unless [`Limits::atomic`].
+    ///
+    /// # Errors
+    /// [`ProviderError`], its kind telling whether a repetition can help.
+    async fn apply(&self, zone: &Zone, changes: &[TxtChange]) -> Result<Applied, ProviderError>;
+
+    /// All TXT values at `name`, ours and others'.
+    ///
+    /// # Errors
+    /// [`ProviderError`], its kind telling whether a repetition can help.
+    async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError>;
+
+    /// The zones this credential can see.
+    ///
+    /// # Errors
+    /// [`ProviderError`], its kind telling whether a repetition can help.
+    async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
+        Ok(Listing::NotAvailable)
+    }
+
+    /// Whether the service itself says that what `receipt` stands for is served everywhere.
+    ///
+    /// # Errors
+    /// [`ProviderError`], its kind telling whether a repetition can help.
+    async fn published(&self, zone: &Zone, receipt: &Receipt) -> Result<Published, ProviderError> {
+        let _ = (zone, receipt);
+        Ok(Published::NotAvailable)
+    }
+
+    /// What the credential can do beyond `needs`, found without changing a record that is
+    /// not ours.
+    ///
+    /// # Errors
+    /// [`ProviderError`], its kind telling whether a repetition can help.
+    async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
+        let _ = needs;
+        Ok(ScopeReport::CannotTell { reason: "this provider has no way to ask".to_owned() })
+    }
+}
+
+/// What a service allows, and what one call of it may cost.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// What one `apply` may hold.
+    pub batch: Batch,
+    /// Calls under way at once with one credential.
+    pub in_flight: usize,
+    /// Calls a second with one credential; `None` where the service names no limit.
+    pub calls_per_second: Option<NonZeroU32>,
+    /// The time one call may take before it counts as lost.
+    pub call_timeout: Duration,
+    /// Values that can live at one name; `None` is no limit.
+    pub values_per_name: Option<usize>,
+    /// The smallest TTL in seconds that the service takes.
+    pub smallest_ttl: u32,
+    /// False where values cannot be removed (acme-dns lets them roll).
+    pub can_remove: bool,
+    /// True where a failed `apply` has done nothing at all.
+    pub atomic: bool,
+}
+
+impl Limits {
+    /// What holds for a service that names no limits: a batch of `batch`, 4 calls in flight,
+    /// 30 s a call, TTLs from 1 s, removal possible, not atomic.
+    #[must_use]
+    pub fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            in_flight: 4,
+            calls_per_second: None,
+            call_timeout: Duration::from_secs(30),
+            values_per_name: None,
+            smallest_ttl: 1,
+            can_remove: true,
+            atomic: false,
+        }
+    }
+}
+
+/// How many changes one API call can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Batch {
+    /// Any changes within one zone, at most this many.
+    Zone(usize),
+    /// Changes at one name only.
+    Name,
+    /// One change.
+    Record,
+}
+
+/// What a successful `apply` returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The service's own handle on the change, for [`DnsProvider::published`].
+    pub receipt: Option<Receipt>,
+}
+
+impl Applied {
+    /// Done, with the service's handle on it.
+    #[must_use]
+    pub fn with_receipt(receipt: Receipt) -> Self {
+        Self { receipt: Some(receipt) }
+    }
+}
+
+/// A service's own handle on a change (Route 53's change id, for instance).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// What a service answers when asked for a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing<T> {
+    /// Everything it has.
+    Listed(Vec<T>),
+    /// It cannot be asked (no such call, or the credential does not reach so far).
+    NotAvailable,
+}
+
+/// The service's own word on a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Published {
+    /// Served everywhere.
+    Yes,
+    /// Under way.
+    NotYet,
+    /// The service does not say.
+    NotAvailable,
+}
+
+/// Something the configuration needs of a credential: TXT at `name` in `zone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeNeed {
+    /// The zone written to.
+    pub zone: Zone,
+    /// The challenge name written at.
+    pub name: Fqdn,
+}
+
+/// What a credential can do, held against what it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ScopeReport {
+    /// Nothing beyond the needs was found, with what was looked at.
+    ExactlyEnough {
+        /// The probes that were made.
+        probed: Vec<String>,
+    },
+    /// The credential reaches further, and where.
+    MoreThanNeeded {
+        /// What it can do beyond the needs.
+        findings: Vec<String>,
+    },
+    /// Something needed is missing.
+    NotEnough {
+        /// What it cannot do.
+        findings: Vec<String>,
+    },
+    /// The service gives no way to find out.
+    CannotTell {
+        /// Why.
+        reason: String,
+    },
+}
