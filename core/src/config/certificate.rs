@@ -1,0 +1,193 @@
+//! `[[certificate]]`: what is to be kept valid.
+
+use super::ca::CaName;
+use super::domain::Domain;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A certificate that is wanted. It serialises without secrets, so that the store can
+/// remember what was asked for by flags.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateConfig {
+    /// What it is called; its files are in `live/<name>/`.
+    pub name: CertificateName,
+    /// At least one, each once.
+    pub domains: Vec<Domain>,
+    /// The CAs in order of preference, at least one.
+    pub cas: Vec<CaName>,
+    /// The kind of its key.
+    pub key: KeyType,
+    /// True where a renewal keeps the key.
+    pub reuse_key: bool,
+    /// The CA's profile to ask for.
+    pub profile: Option<String>,
+    /// How the names are proved.
+    pub challenge: ChallengeType,
+    /// The issuer name of the chain to prefer.
+    pub preferred_chain: Option<String>,
+}
+
+/// The name of a certificate: letters, digits, `.`, `-` and `_`, fit for a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CertificateName(String);
+
+/// Why a text cannot name a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateNameError {
+    /// Nothing, or far too much.
+    #[error("a certificate's name has 1 to 200 characters, not {0}")]
+    Length(usize),
+    /// It would be hidden, or lead out of its directory.
+    #[error("`{0}` begins with a `.` or a `-`")]
+    Start(String),
+    /// A character that has no place in a file name.
+    #[error(
+        "`{name}` has the character {character:?}; letters, digits, `.`, `-` and `_` can name a certificate"
+    )]
+    Character {
+        /// As given.
+        name: String,
+        /// The first offending character.
+        character: char,
+    },
+}
+
+impl CertificateName {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    /// [`CertificateNameError`] says why it cannot name a certificate.
+    pub fn parse(text: &str) -> Result<Self, CertificateNameError> {
+        if text.is_empty() || text.len() > 200 {
+            return Err(CertificateNameError::Length(text.chars().count()));
+        }
+        if text.starts_with(['.', '-']) {
+            return Err(CertificateNameError::Start(text.to_owned()));
+        }
+        let stranger = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
+        match stranger {
+            Some(character) => Err(CertificateNameError::Character { name: text.to_owned(), character }),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// The name that a certificate has where none is given: that of its first domain.
+    #[must_use]
+    pub fn of(domain: &Domain) -> Self {
+        let base = domain.base.as_str();
+        Self(base.get(..200).unwrap_or(base).to_owned())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CertificateName {
+    type Err = CertificateNameError;
+
+    fn from_str(text: &str) -> Result<Self, CertificateNameError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for CertificateName {
+    type Error = CertificateNameError;
+
+    fn try_from(text: String) -> Result<Self, CertificateNameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CertificateName> for String {
+    fn from(name: CertificateName) -> Self {
+        name.0
+    }
+}
+
+/// Kinds of certificate key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyType {
+    /// ECDSA on P-256.
+    #[default]
+    Ec256,
+    /// ECDSA on P-384.
+    Ec384,
+    /// RSA with 2048 bits.
+    Rsa2048,
+    /// RSA with 3072 bits.
+    Rsa3072,
+    /// RSA with 4096 bits.
+    Rsa4096,
+}
+
+impl KeyType {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Ec256, Self::Ec384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ec256 => "ec256",
+            Self::Ec384 => "ec384",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa3072 => "rsa3072",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How names are proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChallengeType {
+    /// RFC 8555 §8.4.
+    #[default]
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// draft-ietf-acme-dns-account-label.
+    #[serde(rename = "dns-account-01")]
+    DnsAccount01,
+    /// draft-ietf-acme-dns-persist; its records stay.
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
+}
+
+impl ChallengeType {
+    /// Every type.
+    pub const ALL: [Self; 3] = [Self::Dns01, Self::DnsAccount01, Self::DnsPersist01];
+
+    /// Its name at the CA and in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns01 => "dns-01",
+            Self::DnsAccount01 => "dns-account-01",
+            Self::DnsPersist01 => "dns-persist-01",
+        }
+    }
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
