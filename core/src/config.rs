@@ -11,12 +11,13 @@ mod file;
 pub mod mistake;
 pub mod zone;
 
+pub use crate::keys::KeyType;
 pub use ca::{AccountKeyType, CaConfig, CaName, EabConfig, parse_contact, parse_directory, parse_proxy};
-pub use certificate::{CertificateConfig, CertificateName, CertificateNameError, ChallengeType, KeyType};
+pub use certificate::{CertificateConfig, CertificateName, CertificateNameError, ChallengeType};
 pub use check::{parse_duration, parse_server};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};
-pub use zone::{CredentialConfig, DEFAULT_TTL, PropagationConfig, Quorum, ZoneConfig};
+pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig};
 
 use check::{Check, OneOrMany};
 use dns01_provider::{DnsProvider, Fqdn, Plugin, ZoneName};

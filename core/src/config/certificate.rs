@@ -6,6 +6,7 @@ use super::check::{Check, OneOrMany};
 use super::domain::Domain;
 use super::file::{KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind};
+use crate::keys::KeyType;
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -119,46 +120,6 @@ impl TryFrom<String> for CertificateName {
 impl From<CertificateName> for String {
     fn from(name: CertificateName) -> Self {
         name.0
-    }
-}
-
-/// Kinds of certificate key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyType {
-    /// ECDSA on P-256.
-    #[default]
-    Ec256,
-    /// ECDSA on P-384.
-    Ec384,
-    /// RSA with 2048 bits.
-    Rsa2048,
-    /// RSA with 3072 bits.
-    Rsa3072,
-    /// RSA with 4096 bits.
-    Rsa4096,
-}
-
-impl KeyType {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Ec256, Self::Ec384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
-
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ec256 => "ec256",
-            Self::Ec384 => "ec384",
-            Self::Rsa2048 => "rsa2048",
-            Self::Rsa3072 => "rsa3072",
-            Self::Rsa4096 => "rsa4096",
-        }
-    }
-}
-
-impl fmt::Display for KeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -11,10 +11,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Seconds that new TXT records live where nothing is said: short, for a value is asked for
-/// within seconds and a mistake should be forgotten soon.
-pub const DEFAULT_TTL: u32 = 60;
-
 /// A named credential, bound to zones.
 #[derive(Clone, Debug)]
 pub struct CredentialConfig {
@@ -26,8 +22,8 @@ pub struct CredentialConfig {
     pub zones: Vec<ZoneConfig>,
     /// The plugin's own keys.
     pub settings: Settings,
-    /// Seconds that new TXT records live; the provider may raise it to its smallest.
-    pub ttl: u32,
+    /// Seconds that new TXT records live, where it is said.
+    pub ttl: Option<u32>,
 }
 
 /// A zone that a credential may write to.
@@ -181,7 +177,7 @@ impl CredentialConfig {
             return None;
         }
         let zones = read_zones(check, &path, &raw)?;
-        sound.then(|| Self { name, plugin, zones, settings, ttl: raw.ttl.unwrap_or(DEFAULT_TTL) })
+        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl })
     }
 }
 
