@@ -67,7 +67,13 @@ pub(crate) struct RevokeArguments {
 #[derive(Args, Debug)]
 pub(crate) struct CheckArguments {
     /// A name to be proved; may be repeated [default: every name of the configuration]
-    #[arg(long = "domain", visible_alias = "domains", short = 'd', value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long = "domain",
+        visible_alias = "domains",
+        short = 'd',
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     pub(crate) domains: Vec<String>,
     #[command(flatten)]
     pub(crate) credential: CredentialArguments,

@@ -9,7 +9,13 @@ use std::path::PathBuf;
 #[command(group = ArgGroup::new("what").required(true).multiple(true).args(["domains", "csr", "all"]))]
 pub(crate) struct IssueArguments {
     /// A name of the certificate, `*.` in front for all names below; may be repeated
-    #[arg(long = "domain", visible_alias = "domains", short = 'd', value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long = "domain",
+        visible_alias = "domains",
+        short = 'd',
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     pub(crate) domains: Vec<String>,
     /// Every certificate of the configuration
     #[arg(long, conflicts_with_all = ["domains", "csr"])]
