@@ -4,6 +4,7 @@ use crate::error::ProviderError;
 use crate::name::Fqdn;
 use crate::record::{TxtChange, TxtValue, Zone};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -124,6 +125,35 @@ pub enum Batch {
     Name,
     /// One change.
     Record,
+}
+
+impl Batch {
+    /// True if one `apply` can carry all of `changes`.
+    #[must_use]
+    pub fn allows(self, changes: &[TxtChange]) -> bool {
+        match self {
+            Self::Zone(most) => changes.len() <= most,
+            Self::Name => changes.windows(2).all(|pair| pair[0].name() == pair[1].name()),
+            Self::Record => changes.len() <= 1,
+        }
+    }
+
+    /// `changes` of one zone in as few batches as the service allows, in their order within
+    /// each name.
+    #[must_use]
+    pub fn split(self, changes: Vec<TxtChange>) -> Vec<Vec<TxtChange>> {
+        match self {
+            Self::Zone(most) => changes.chunks(most.max(1)).map(<[TxtChange]>::to_vec).collect(),
+            Self::Record => changes.into_iter().map(|change| vec![change]).collect(),
+            Self::Name => {
+                let mut names: BTreeMap<Fqdn, Vec<TxtChange>> = BTreeMap::new();
+                for change in changes {
+                    names.entry(change.name().clone()).or_default().push(change);
+                }
+                names.into_values().collect()
+            }
+        }
+    }
 }
 
 /// What a successful `apply` returns.

@@ -1,0 +1,1 @@
+//! The conformance suite: the promises of [`DnsProvider`](crate::DnsProvider), proved for a provider.
