@@ -1,0 +1,1 @@
+//! The rig itself: every server answers, delegations are real, changes travel.
