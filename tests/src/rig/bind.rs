@@ -29,7 +29,7 @@ pub(super) fn start(directory: &Path, admin: &Key, keys: &[Key]) -> Service {
     );
     admin.file(&home);
     let mut command = Command::new("named");
-    command.args(["-4", "-g", "-n", "2", "-c"]).arg(home.join("named.conf"));
+    command.args(["-4", "-f", "-n", "2", "-c"]).arg(home.join("named.conf"));
     Service::start("named", directory, &mut command)
 }
 
@@ -61,6 +61,17 @@ pub(super) fn update(directory: &Path, admin: &Key, server: SocketAddr, zone: &s
     run(&mut nsupdate, &script);
 }
 
+/// UPDATE messages the primary has answered for `zone` so far, whatever the answer.
+pub(super) fn updates(directory: &Path, zone: &str) -> u64 {
+    let url = format!("http://{PRIMARY}:8053/json/v1/zones");
+    let text = super::pebble::fetch(&super::tls::bundle(directory), &url, None);
+    let statistics: serde_json::Value = serde_json::from_str(&text).expect("named's statistics are JSON");
+    let zones = statistics["views"]["primary"]["zones"].as_array().expect("the view has zones");
+    let zone = zones.iter().find(|entry| entry["name"] == zone).expect("the zone is on the primary");
+    let counters = ["UpdateDone", "UpdateFail", "UpdateRej", "UpdateBadPrereq"];
+    counters.iter().filter_map(|name| zone["rcodes"][name].as_u64()).sum()
+}
+
 fn admin_file(directory: &Path, admin: &Key) -> PathBuf {
     directory.join("bind").join(format!("{}.key", admin.name))
 }
@@ -73,6 +84,7 @@ fn configuration(home: &Path, admin: &Key, keys: &[Key]) -> String {
         r#"include "{home}/rndc.key";
 {all_keys}
 controls {{ inet {PRIMARY} port 953 allow {{ any; }} keys {{ rndc; }}; }};
+statistics-channels {{ inet {PRIMARY} port 8053 allow {{ any; }}; }};
 options {{
     directory "{home}";
     pid-file "{home}/named.pid";
@@ -81,6 +93,7 @@ options {{
     listen-on port 53 {{ {ROOT}; {TLD}; {PRIMARY}; }};
     listen-on-v6 {{ none; }};
     interface-interval 0;
+    zone-statistics full;
     recursion no;
     dnssec-validation no;
     allow-transfer {{ any; }};
@@ -98,7 +111,6 @@ options {{
 logging {{
     channel log {{ stderr; severity info; print-category yes; print-time yes; }};
     category default {{ log; }};
-    category update-security {{ log; }};
     category edns-disabled {{ null; }};
 }};
 view "root" {{

@@ -186,7 +186,7 @@ fn show_logs(directory: &Path) {
         .unwrap_or_default();
     logs.sort();
     for log in logs {
-        say(&format!("rig: the end of {}:\n{}", log.display(), process::tail(&log, 12)));
+        say(&format!("rig: the end of {}:\n{}", log.display(), process::tail(&log, 6)));
     }
 }
 

@@ -7,6 +7,7 @@ use hickory_proto::rr::RecordType;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long servers may take to show a change.
@@ -95,8 +96,7 @@ pub enum Grant {
 pub struct ZoneBuilder<'a> {
     rig: &'a Rig,
     name: Option<String>,
-    parent: Option<(String, SocketAddr)>,
-    parent_servers: Vec<SocketAddr>,
+    parent: Option<&'a Zone>,
     primary: Primary,
     algorithm: Algorithm,
     grant: Grant,
@@ -114,7 +114,6 @@ impl<'a> ZoneBuilder<'a> {
             rig,
             name: None,
             parent: None,
-            parent_servers: Vec::new(),
             primary: Primary::Bind,
             algorithm: Algorithm::default(),
             grant: Grant::default(),
@@ -137,9 +136,8 @@ impl<'a> ZoneBuilder<'a> {
 
     /// Delegated from `parent`, as `sub.<parent>` unless named.
     #[must_use]
-    pub fn below(mut self, parent: &Zone) -> Self {
-        self.parent = Some((parent.name.clone(), parent.primary.address()));
-        self.parent_servers = parent.servers_of_ours();
+    pub fn below(mut self, parent: &'a Zone) -> Self {
+        self.parent = Some(parent);
         self
     }
 
@@ -214,10 +212,9 @@ impl<'a> ZoneBuilder<'a> {
     #[must_use]
     pub fn create(self) -> Zone {
         let number = network::number(&self.rig.directory, "zone");
-        let (parent, parent_primary) = self.parent.clone().unwrap_or_else(|| ("test".to_owned(), dns(TLD)));
         let name = self.name.clone().unwrap_or_else(|| match self.parent {
-            Some(_) => format!("sub{number}.{parent}"),
-            None => format!("zone{number}.{parent}"),
+            Some(parent) => parent.host(&format!("sub{number}")),
+            None => format!("zone{number}.test"),
         });
         let key = Key::pick(&self.rig.keys, number, self.algorithm);
         let zone = Zone {
@@ -229,11 +226,14 @@ impl<'a> ZoneBuilder<'a> {
             ttl: self.ttl,
             name,
             key,
+            ours: AtomicU64::new(0),
         };
         self.serve(&zone);
-        let delegation = zone.delegation();
-        bind::update(&zone.directory, &zone.admin, parent_primary, &parent, &delegation);
-        zone.wait_served(&self.parent_servers);
+        match self.parent {
+            Some(parent) => parent.update(&zone.delegation()),
+            None => bind::update(&zone.directory, &zone.admin, dns(TLD), "test", &zone.delegation()),
+        }
+        zone.wait_served(self.parent.map(Zone::servers_of_ours).unwrap_or_default());
         zone
     }
 
@@ -323,6 +323,8 @@ pub struct Zone {
     servers: Vec<NameServer>,
     secondaries: Vec<Secondary>,
     ttl: u32,
+    /// UPDATE messages the test itself has sent.
+    ours: AtomicU64,
 }
 
 impl Zone {
@@ -388,6 +390,7 @@ impl Zone {
     /// nsupdate, names absolute.
     pub fn update(&self, lines: &str) {
         bind::update(&self.directory, &self.admin, self.primary(), &self.name, lines);
+        self.ours.fetch_add(1, Ordering::Relaxed);
     }
 
     fn change(&self, verb: &str, line: &str, with_ttl: bool) {
@@ -419,14 +422,11 @@ impl Zone {
         values
     }
 
-    /// UPDATE messages the primary has accepted from this zone's key (BIND only).
+    /// UPDATE messages for this zone so far, refused ones too, without those of
+    /// [`Zone::add`], [`Zone::remove`] and [`Zone::update`] (BIND only).
     #[must_use]
-    pub fn updates(&self) -> usize {
-        let approved = format!("signer \"{}\" approved", self.key.name);
-        super::process::read_log(&self.directory, "named")
-            .lines()
-            .filter(|line| line.contains(&approved))
-            .count()
+    pub fn updates(&self) -> u64 {
+        bind::updates(&self.directory, &self.name) - self.ours.load(Ordering::Relaxed)
     }
 
     /// Lets a held secondary fetch the zone as it is now. It stays held.
@@ -468,14 +468,14 @@ impl Zone {
         lines
     }
 
-    fn wait_served(&self, parent_servers: &[SocketAddr]) {
+    fn wait_served(&self, parent_servers: Vec<SocketAddr>) {
         for server in self.servers_of_ours() {
             wait_until(&format!("{} on {server}", self.name), PATIENCE, || {
                 query::serial(server, &self.name).is_some()
             });
         }
         // A server of both zones answers for the child itself; any other refers to it.
-        for &server in parent_servers {
+        for server in parent_servers {
             wait_until(&format!("the delegation of {} on {server}", self.name), PATIENCE, || {
                 query::ask(server, &self.name, RecordType::NS)
                     .is_ok_and(|answer| !answer.answers.is_empty() || !answer.authorities.is_empty())
