@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// An HTTP proxy that does nothing but CONNECT (RFC 9110 §9.3.6) and remembers to where.
@@ -24,9 +24,9 @@ impl ConnectProxy {
     /// # Errors
     /// When no socket or thread is to be had.
     pub fn start() -> io::Result<Self> {
-        let runtime = runtime("connect-proxy")?;
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let (runtime, listener) = runtime("connect-proxy", listener)?;
         let targets = Arc::default();
         let heard = Arc::clone(&targets);
         runtime.spawn(async move {

@@ -32,12 +32,7 @@ impl Stage {
         exchange: Arc<Exchange>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let runtime = runtime("fault-ca")?;
-        listener.set_nonblocking(true)?;
-        let listener = {
-            let _inside = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
+        let (runtime, listener) = runtime("fault-ca", listener)?;
         runtime.spawn(accept(listener, TlsAcceptor::from(tls), exchange));
         Ok(Self { address, runtime: Some(runtime) })
     }
@@ -55,9 +50,20 @@ impl Drop for Stage {
     }
 }
 
-/// One worker thread: enough for a test's server, and apart from the test's own runtime.
-pub(super) fn runtime(name: &str) -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()
+/// One worker thread for `listener`: enough for a test's server, and apart from the test's own
+/// runtime, if it has one.
+pub(super) fn runtime(name: &str, listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(name)
+        .enable_all()
+        .build()?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    Ok((runtime, listener))
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, exchange: Arc<Exchange>) {
