@@ -10,6 +10,7 @@ use super::{Setup, lock};
 use bytes::Bytes;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -180,7 +181,9 @@ impl Exchange {
     /// A nonce of the CA's own.
     async fn nonce(&self) -> Result<String, Ending> {
         let url = format!("https://{}/nonce-plz", self.upstream);
-        let reply = self.client.request(Method::HEAD, url).send().await.map_err(|_| Ending::Close)?;
+        // Pebble refuses whoever does not name himself (RFC 8555 §6.1).
+        let request = self.client.request(Method::HEAD, url).header(USER_AGENT, "fault-ca");
+        let reply = request.send().await.map_err(|_| Ending::Close)?;
         let nonce = reply.headers().get(REPLAY_NONCE).and_then(|nonce| nonce.to_str().ok());
         nonce.map(str::to_owned).ok_or(Ending::Close)
     }
