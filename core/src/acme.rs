@@ -51,5 +51,5 @@ pub use ordering::RevocationReason;
 pub use preset::{ExternalAccount, PRESETS, Preset};
 pub use problem::{Problem, ProblemKind};
 pub use renewal_info::{CertificateId, RenewalInfo};
-pub use signer::{AccountKeyType, Algorithm, Jwk, Signer, SignerError, SoftwareKey};
+pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
 pub use transport::{CaEndpoint, Client};

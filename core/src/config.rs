@@ -9,9 +9,10 @@ pub mod domain;
 pub mod mistake;
 pub mod zone;
 
+pub use crate::acme::ChallengeType;
 pub use crate::keys::KeyType;
-pub use ca::{AccountKeyType, CaConfig, CaName, EabConfig};
-pub use certificate::{CertificateConfig, CertificateName, CertificateNameError, ChallengeType};
+pub use ca::{CaConfig, CaName, EabConfig};
+pub use certificate::{CertificateConfig, CertificateName, CertificateNameError};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};
 pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig};

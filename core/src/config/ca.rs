@@ -1,5 +1,6 @@
 //! `[ca.*]`: the certificate authorities.
 
+use crate::keys::KeyType;
 use dns01_provider::SecretRef;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,7 +49,7 @@ pub struct CaConfig {
     /// External account binding, where the CA wants it (RFC 8555 §7.3.4).
     pub eab: Option<EabConfig>,
     /// The kind of a new account key.
-    pub account_key: AccountKeyType,
+    pub account_key: KeyType,
     /// The profile to ask for, unless a certificate says otherwise.
     pub profile: Option<String>,
     /// The issuer name of the chain to prefer, unless a certificate says otherwise.
@@ -62,17 +63,4 @@ pub struct EabConfig {
     pub kid: String,
     /// Where the MAC key (base64url) is kept.
     pub hmac_key: SecretRef,
-}
-
-/// Kinds of account key, by the algorithm they sign with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccountKeyType {
-    /// ECDSA on P-256.
-    #[default]
-    Es256,
-    /// ECDSA on P-384.
-    Es384,
-    /// RSA with 2048 bits.
-    Rs256,
 }

@@ -5,7 +5,7 @@ use super::finalize::Finalized;
 use super::order::Subject;
 use super::run::Run;
 use super::{IssueError, Stage};
-use crate::acme::{CertificateChain, CertificateError, RenewalInfo};
+use crate::acme::{CertificateChain, RenewalInfo};
 use crate::deploy::FileSet;
 use crate::event::Outcome;
 use crate::plan::{self, Held};
@@ -24,6 +24,7 @@ impl Finalized {
     /// Waits for the certificate, fetches it, and checks it before anything is changed.
     pub(super) async fn download(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let Self { id, order, subject } = self;
+        run.begin_certificate();
         let order = run.account.wait_valid(order).await?;
         let pem = run.account.download(&order, run.preferred_chain()).await?;
         let checked = CertificateChain::parse_and_check(&pem, &subject.public_key(), &run.names, run.now());
@@ -32,7 +33,7 @@ impl Finalized {
             Err(error) => {
                 // Nothing can come of this order any more; the next try opens another one.
                 run.give_up(&id, &error.to_string()).await?;
-                return Err(refused(error));
+                return Err(IssueError::Certificate(error));
             }
         };
         let version = run
@@ -42,10 +43,6 @@ impl Finalized {
             .await?;
         Ok(Stage::Downloaded(Downloaded { id, version, chain, subject }))
     }
-}
-
-fn refused(error: CertificateError) -> IssueError {
-    IssueError::Certificate(error)
 }
 
 fn new_version(run: &Run<'_>, chain: &CertificateChain, subject: &Subject) -> NewVersion {
@@ -115,8 +112,7 @@ async fn advice(run: &Run<'_>, chain: &CertificateChain) -> Option<jiff::Timesta
     let id = chain.id.as_ref()?;
     let asked = run.request.authority.client().renewal_info(id).await;
     let info = match asked {
-        Ok(Some(info)) => info,
-        Ok(None) => return None,
+        Ok(info) => info,
         Err(error) => {
             tracing::debug!(%error, "the CA did not say when to renew");
             return None;

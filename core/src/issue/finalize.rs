@@ -24,6 +24,7 @@ impl Ready {
     /// Sends the request for the certificate.
     pub(super) async fn finalize(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let Self { id, order, subject } = self;
+        run.begin_certificate();
         let request = match &subject {
             Subject::Key(key) => key.request(&run.names)?,
             Subject::Request { der, .. } => der.clone(),

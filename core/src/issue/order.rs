@@ -272,7 +272,9 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
 /// Finds out before the order whether every record has a place; what is found stays cached.
 async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     let places = try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
-    run.announcement.narrow(places.iter().map(|place| (&place.route.credential, &place.route.zone)));
+    run.narrow_announcement(
+        places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
+    );
     let mut told = std::collections::BTreeSet::new();
     for warning in places.iter().flat_map(|place| &place.location.warnings) {
         if told.insert(warning.to_string()) {

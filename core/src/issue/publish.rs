@@ -7,13 +7,15 @@ use super::{IssueError, Stage};
 use crate::acme::{self, Authorization, Challenge, ChallengeTask};
 use crate::config::Domain;
 use crate::event::{Outcome, Step, WrittenBatch};
-use crate::records::{Lifetime, Record};
+use crate::records::{Record, ZoneReport};
 use crate::store::OrderId;
-use dns01_provider::{Fqdn, TxtValue};
+use dns01_provider::TxtValue;
 use futures_util::future::try_join_all;
+use std::collections::BTreeSet;
 
 /// A challenge with the record that answers it.
 pub(super) struct Answer {
+    pub(super) authorization: Authorization,
     pub(super) challenge: Challenge,
     pub(super) place: Place,
     pub(super) value: TxtValue,
@@ -36,16 +38,9 @@ impl Ordered {
         }
         let watch = run.events.begin(Step::Records);
         let answers = try_join_all(pending.iter().map(|authorization| answer(run, authorization))).await?;
-        let records = answers.iter().map(|answer| record(run, answer)).collect();
-        let hold = run.context.records.hold(id.clone(), &run.announcement, records).await?;
-        let batches = hold.batches().iter().map(|batch| WrittenBatch {
-            credential: batch.credential.to_string(),
-            zone: batch.zone.to_string(),
-            at: batch.names.iter().map(Fqdn::to_string).collect(),
-            values: batch.values,
-            calls: batch.calls,
-        });
-        let batches = batches.collect();
+        let records = answers.iter().map(record).collect();
+        let hold = run.context.records.hold(&id, run.take_announcement(), records).await?;
+        let batches = hold.zones().iter().map(|report| written(report, &answers)).collect();
         run.keep(hold);
         run.finish(watch, Outcome::Written { batches });
         Ok(Stage::Published(Published { id, order, subject, answers }))
@@ -59,7 +54,7 @@ async fn answer(run: &Run<'_>, authorization: &Authorization) -> Result<Answer, 
     let place = place(run, &domain).await?;
     let text = match &challenge.task {
         ChallengeTask::Dns01 { token } | ChallengeTask::DnsAccount01 { token } => {
-            acme::dns_value(token, run.account.thumbprint())
+            acme::dns_value(token, &run.account.thumbprint())
         }
         ChallengeTask::DnsPersist01 { issuers } => {
             let issuer = issuers.first().expect("an offer without issuers is ignored");
@@ -68,18 +63,29 @@ async fn answer(run: &Run<'_>, authorization: &Authorization) -> Result<Answer, 
     };
     let value = TxtValue::parse(&text)
         .map_err(|error| IssueError::ForeignName { name: authorization.name(), reason: error.to_string() })?;
-    Ok(Answer { challenge, place, value })
+    Ok(Answer { authorization: authorization.clone(), challenge, place, value })
 }
 
-fn record(run: &Run<'_>, answer: &Answer) -> Record {
-    let lasting = matches!(answer.challenge.task, ChallengeTask::DnsPersist01 { .. });
-    let _ = run;
+fn record(answer: &Answer) -> Record {
     Record {
-        credential: answer.place.route.credential.clone(),
+        credential: answer.place.route.credential.name().clone(),
         zone: answer.place.route.zone.clone(),
         name: answer.place.location.target.clone(),
         value: answer.value.clone(),
         ttl: answer.place.route.ttl,
-        lifetime: if lasting { Lifetime::Lasting } else { Lifetime::UntilReleased },
+        // The record of dns-persist-01 is the user's standing permission: it stays.
+        persistent: matches!(answer.challenge.task, ChallengeTask::DnsPersist01 { .. }),
+    }
+}
+
+fn written(report: &ZoneReport, answers: &[Answer]) -> WrittenBatch {
+    let here = answers.iter().filter(|answer| answer.place.route.zone.name == report.zone);
+    let at: BTreeSet<String> = here.map(|answer| answer.place.location.target.to_string()).collect();
+    WrittenBatch {
+        credential: report.credential.to_string(),
+        zone: report.zone.to_string(),
+        at: at.into_iter().collect(),
+        values: report.values,
+        calls: report.calls,
     }
 }

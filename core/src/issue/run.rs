@@ -2,13 +2,14 @@
 
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
-use crate::acme;
+use crate::acme::{self, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::plan;
 use crate::records::{Announcement, Hold};
-use crate::store::{AccountName, Lease};
+use dns01_provider::{CredentialName, Fqdn, ZoneName};
+use crate::store::{AccountName, Lease, OrderId};
 use jiff::Timestamp;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -25,10 +26,11 @@ pub(super) struct Run<'a> {
     pub(super) account: acme::Account,
     pub(super) account_name: AccountName,
     pub(super) deadline: Instant,
-    pub(super) announcement: Announcement,
+    announcement: Mutex<Option<Announcement>>,
     hold: Mutex<Option<Hold>>,
     removal: Mutex<Option<JoinHandle<Removed>>>,
     journal: Mutex<Vec<serde_json::Value>>,
+    certificate_watch: Mutex<Option<StepWatch>>,
     /// One order at a time for an account and a set of names: some CAs answer two with the
     /// same pending order, and the second finalize would get the other's key.
     lease: Lease,
@@ -76,7 +78,7 @@ impl<'a> Run<'a> {
         if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
             return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
         }
-        let account = request.authority.account(&context.store).await?;
+        let account = request.authority.account(&context.store).await?.until(deadline);
         let run = Self {
             context,
             request,
@@ -85,7 +87,8 @@ impl<'a> Run<'a> {
             account,
             account_name,
             deadline,
-            announcement,
+            announcement: Mutex::new(Some(announcement)),
+            certificate_watch: Mutex::new(None),
             hold: Mutex::new(None),
             removal: Mutex::new(None),
             journal: Mutex::new(Vec::new()),
@@ -105,41 +108,104 @@ impl<'a> Run<'a> {
             "seconds": watch.seconds(),
             "outcome": outcome,
         });
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        locked(&self.journal).push(entry);
         watch.done(outcome);
     }
 
     /// What the steps so far came to, for the store.
     pub(super) fn journal(&self) -> String {
-        let entries = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let entries = locked(&self.journal).clone();
         serde_json::Value::Array(entries).to_string()
+    }
+
+    /// Ends order `id` at ours: nothing can come of it.
+    pub(super) async fn give_up(&self, id: &OrderId, why: &str) -> Result<(), IssueError> {
+        Ok(self.context.store.fail_order(id, why, &self.journal()).await?)
+    }
+
+    /// Says which writers this order will come to, so that the others need not wait for it.
+    pub(super) fn narrow_announcement(&self, places: impl IntoIterator<Item = (CredentialName, ZoneName)>) {
+        if let Some(announcement) = locked(&self.announcement).as_mut() {
+            announcement.narrow(places);
+        }
+    }
+
+    /// The announcement, to be given to the writers with the records; one of its own where a
+    /// resumed order has none left.
+    pub(super) fn take_announcement(&self) -> Announcement {
+        locked(&self.announcement).take().unwrap_or_else(|| self.context.records.announce())
     }
 
     /// Keeps `hold` until the CA has looked.
     pub(super) fn keep(&self, hold: Hold) {
-        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+        *locked(&self.hold) = Some(hold);
+    }
+
+    /// Tells that the certificate is being asked for.
+    pub(super) fn begin_certificate(&self) {
+        let mut watch = locked(&self.certificate_watch);
+        if watch.is_none() {
+            *watch = Some(self.events.begin(Step::Certificate));
+        }
+    }
+
+    /// Tells that the certificate is in place.
+    pub(super) fn finish_certificate(&self, outcome: Outcome) {
+        let watch = locked(&self.certificate_watch).take();
+        if let Some(watch) = watch {
+            self.finish(watch, outcome);
+        }
+    }
+
+    /// The name that the record for `base` has at the CA.
+    pub(super) fn challenge_name(&self, base: &Fqdn) -> Result<Fqdn, IssueError> {
+        let label = match self.request.certificate.challenge {
+            ChallengeType::DnsAccount01 => {
+                format!("{}._acme-challenge", acme::account_label(self.account.url()))
+            }
+            ChallengeType::DnsPersist01 => "_validation-persist".to_owned(),
+            _ => "_acme-challenge".to_owned(),
+        };
+        base.child(&label).map_err(|source| IssueError::ChallengeName { name: base.clone(), source })
+    }
+
+    /// The CA's profile to ask for.
+    pub(super) fn profile(&self) -> Option<String> {
+        let own = self.request.certificate.profile.clone();
+        own.or_else(|| self.request.authority.config().profile.clone())
+    }
+
+    /// The issuer name of the chain to prefer.
+    pub(super) fn preferred_chain(&self) -> Option<&str> {
+        let own = self.request.certificate.preferred_chain.as_deref();
+        own.or(self.request.authority.config().preferred_chain.as_deref())
+    }
+
+    /// The time until the order's deadline.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Starts taking the records away, beside whatever comes next.
     pub(super) fn remove_records(&self) {
-        let held = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let held = locked(&self.hold).take();
         let Some(hold) = held else { return };
         let watch = self.events.begin(Step::CleanUp);
         let task = self.context.tasks.spawn(async move {
-            let released = hold.release(Instant::now() + REMOVAL_PATIENCE).await;
+            let released = hold.release(REMOVAL_PATIENCE).await;
             Removed {
                 watch,
                 removed: released.removed,
                 left: released.left.into_iter().map(LeftBehind::from).collect(),
             }
         });
-        *self.removal.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *locked(&self.removal) = Some(task);
     }
 
     /// Waits until the records are gone; says which are not.
     async fn records_removed(&self) -> Vec<LeftBehind> {
         self.remove_records();
-        let task = self.removal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = locked(&self.removal).take();
         let Some(task) = task else { return Vec::new() };
         let Removed { watch, removed, left } = task.await.expect("a removal does not panic");
         let outcome = Outcome::Removed { values: removed, left: left.len() };
@@ -149,7 +215,7 @@ impl<'a> Run<'a> {
 
     /// Ends the walk: records removed, failure remembered, turn given on.
     pub(super) async fn end(self: Box<Self>, walked: Result<Issued, IssueError>) -> Result<Issued, IssueError> {
-        self.announcement.withdraw();
+        drop(locked(&self.announcement).take());
         let left = self.records_removed().await;
         if let (Ok(_), false) = (&walked, left.is_empty()) {
             for record in &left {
@@ -199,6 +265,11 @@ impl<'a> Run<'a> {
     pub(super) fn now(&self) -> Timestamp {
         self.context.clock.now()
     }
+}
+
+/// A panic elsewhere does not spoil what these hold.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log_if_lost<T>(stored: Result<T, crate::store::StoreError>) {
