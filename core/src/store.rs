@@ -143,6 +143,6 @@ fn random_id() -> String {
 }
 
 /// A time from its column.
-fn timestamp(seconds: i64) -> Timestamp {
+pub(crate) fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

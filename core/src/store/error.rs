@@ -162,7 +162,7 @@ impl StoreError {
         }
     }
 
-    pub(super) fn malformed(table: &'static str, reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn malformed(table: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Malformed { table, reason: reason.to_string() }
     }
 }

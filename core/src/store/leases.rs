@@ -1,8 +1,9 @@
 //! Leases: what only one may do at a time, across processes. A lease is held until it is let
 //! go or its owner's process ends; then it is taken over at once.
 
+use super::commit::Work;
 use super::{OwnerId, Store, StoreError};
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -56,6 +57,26 @@ async fn let_go(connection: &mut sqlx::AnyConnection, name: String, fence: i64) 
     Ok(())
 }
 
+async fn claim(
+    connection: &mut AnyConnection,
+    name: String,
+    owner: OwnerId,
+    from: OwnerId,
+) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO leases (name, owner, fence) VALUES ($1, $2, 1) \
+         ON CONFLICT (name) DO UPDATE SET owner = $2, fence = leases.fence + 1 \
+         WHERE leases.owner = $3 OR leases.owner = '' \
+         RETURNING fence",
+    )
+    .bind(name)
+    .bind(owner.0)
+    .bind(from.0)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
 impl Store {
     /// Claims `name`; `None` while somebody who lives holds it, this process included.
     ///
@@ -90,29 +111,39 @@ impl Store {
         }
     }
 
-    /// Takes the lease from `from`, whom the caller knows to be nobody or dead.
-    async fn claim(&self, name: &str, from: OwnerId) -> Result<Option<Lease>, StoreError> {
-        let owner = self.owner().await?.id().0.clone();
+    /// Claims `name` if it is free and does `work` in the same transaction; `None`, and
+    /// nothing done, if it is not free.
+    pub(crate) async fn lease_with<T, F>(&self, name: &str, work: F) -> Result<Option<(Lease, T)>, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let owner = self.owner().await?.id().clone();
         let row = name.to_owned();
-        let fence = self
+        let done = self
             .write(move |connection| {
                 Box::pin(async move {
-                    let row = sqlx::query(
-                        "INSERT INTO leases (name, owner, fence) VALUES ($1, $2, 1) \
-                         ON CONFLICT (name) DO UPDATE SET owner = $2, fence = leases.fence + 1 \
-                         WHERE leases.owner = $3 OR leases.owner = '' \
-                         RETURNING fence",
-                    )
-                    .bind(row)
-                    .bind(owner)
-                    .bind(from.0)
-                    .fetch_optional(connection)
-                    .await?;
-                    Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?)
+                    let nobody = OwnerId(String::new());
+                    match claim(connection, row, owner, nobody).await? {
+                        Some(fence) => Ok(Some((fence, work(connection).await?))),
+                        None => Ok(None),
+                    }
                 })
             })
             .await?;
-        Ok(fence.map(|fence| Lease { store: self.clone(), name: name.to_owned(), fence, held: true }))
+        Ok(done.map(|(fence, result)| (self.held_lease(name, fence), result)))
+    }
+
+    /// Takes the lease from `from`, whom the caller knows to be nobody or dead.
+    async fn claim(&self, name: &str, from: OwnerId) -> Result<Option<Lease>, StoreError> {
+        let owner = self.owner().await?.id().clone();
+        let row = name.to_owned();
+        let fence = self.write(move |connection| Box::pin(claim(connection, row, owner, from))).await?;
+        Ok(fence.map(|fence| self.held_lease(name, fence)))
+    }
+
+    fn held_lease(&self, name: &str, fence: i64) -> Lease {
+        Lease { store: self.clone(), name: name.to_owned(), fence, held: true }
     }
 
     async fn lease_holder(&self, name: &str) -> Result<Option<OwnerId>, StoreError> {

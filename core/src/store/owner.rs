@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 pub struct OwnerId(pub(crate) String);
 
 impl OwnerId {
+    /// One that was written down before.
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// As it is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -102,6 +102,7 @@ CREATE TABLE leases (
 
 -- Every TXT value that may exist because of us (records/ledger.rs).
 CREATE TABLE ledger (
+    -- Digest of credential, zone, name and value.
     id TEXT NOT NULL PRIMARY KEY,
     credential TEXT NOT NULL,
     zone TEXT NOT NULL,
@@ -110,9 +111,9 @@ CREATE TABLE ledger (
     value TEXT NOT NULL,
     ttl BIGINT NOT NULL,
     created BIGINT NOT NULL,
-    confirmed BIGINT,
-    UNIQUE (credential, zone, name, value)
+    confirmed BIGINT
 );
+CREATE INDEX ledger_by_zone ON ledger (credential, zone);
 
 -- Who needs it. A row of the ledger without a holder is to be removed.
 CREATE TABLE ledger_holders (
