@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 const ORDERS_AT_ONCE: usize = 256;
 
 /// What every order is handed. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// What survives a crash.
     pub store: Store,
@@ -68,6 +68,15 @@ impl Context {
 
     pub(super) async fn place_for_an_order(&self) -> SemaphorePermit<'_> {
         self.places.acquire().await.expect("the semaphore is never closed")
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("store", &self.store)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
     }
 }
 

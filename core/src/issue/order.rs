@@ -217,7 +217,8 @@ async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, Issu
             OpenOrder::Found(order) => Ok(*order),
             OpenOrder::None => Ok(run.account.new_order(&new).await?),
             OpenOrder::NotListed => {
-                run.events.warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
+                run.events
+                    .warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
                 Ok(run.account.new_order(&new).await?)
             }
         },
@@ -271,7 +272,8 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
 
 /// Finds out before the order whether every record has a place; what is found stays cached.
 async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
-    let places = try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
+    let places =
+        try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
     run.narrow_announcement(
         places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
     );

@@ -6,8 +6,8 @@ use crate::acme::{self, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::plan;
 use crate::records::{Announcement, Hold};
-use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use crate::store::{AccountName, Lease, OrderId};
+use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use jiff::Timestamp;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -214,7 +214,10 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the walk: records removed, failure remembered, turn given on.
-    pub(super) async fn end(self: Box<Self>, walked: Result<Issued, IssueError>) -> Result<Issued, IssueError> {
+    pub(super) async fn end(
+        self: Box<Self>,
+        walked: Result<Issued, IssueError>,
+    ) -> Result<Issued, IssueError> {
         drop(locked(&self.announcement).take());
         let left = self.records_removed().await;
         if let (Ok(_), false) = (&walked, left.is_empty()) {
