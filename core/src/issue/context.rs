@@ -87,6 +87,8 @@ pub struct Request {
     pub certificate: CertificateConfig,
     /// The CA to obtain it from.
     pub authority: Arc<Authority>,
+    /// What the store is to remember of it, as JSON of the caller's: enough to renew it.
+    pub remembered: String,
     /// The user's own request, instead of a key of ours.
     pub csr: Option<CertificateRequest>,
     /// Prove the names ahead of the order, where the CA lets one (RFC 8555 §7.4.1).

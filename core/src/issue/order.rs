@@ -52,9 +52,9 @@ pub(super) struct Ordered {
 /// Looks for an order that a crash left behind; without one, plans a new one.
 pub(super) async fn resume_or_plan(run: &Run<'_>) -> Result<Stage, IssueError> {
     let wanted = &run.request.certificate;
-    let remembered = serde_json::to_string(wanted).expect("a certificate's wishes are plain data");
-    run.context.store.remember_certificate(run.certificate(), &run.names, &remembered).await?;
-    let open = run.context.store.open_order(&run.account_name, &run.names).await?;
+    let store = &run.context.store;
+    store.remember_certificate(run.certificate(), &run.names, &run.request.remembered).await?;
+    let open = store.open_order(&run.account_name, &run.names).await?;
     let resumed = match open {
         Some(open) => resume(run, open).await?,
         None => None,

@@ -4,6 +4,7 @@ use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
 use crate::acme::{self, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
+use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold};
 use crate::store::{AccountName, Lease, OrderId};
@@ -289,18 +290,11 @@ async fn obtained_since(
 ) -> Result<Option<Issued>, IssueError> {
     let name = request.certificate.name.as_str();
     let Some(certificate) = context.store.certificate(name).await? else { return Ok(None) };
+    let Some(held) = inventory::held(&certificate) else { return Ok(None) };
     let Some(version) = certificate.current else { return Ok(None) };
     if Some(version.number) <= before || certificate.failure.is_some() {
         return Ok(None);
     }
-    let held = plan::Held {
-        names: certificate.names.into_iter().collect(),
-        key_type: None,
-        not_before: version.not_before,
-        not_after: version.not_after,
-        revoked: version.revoked_at.is_some(),
-        advised: certificate.renewal.map(|renewal| renewal.chosen),
-    };
     Ok(Some(Issued {
         certificate: name.to_owned(),
         version: version.number,
