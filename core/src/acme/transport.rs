@@ -422,7 +422,7 @@ impl Client {
     /// A CA that wants to be left alone.
     fn limited(&self, reply: &Reply, problem: Option<Problem>, out_of_order: AcmeError) -> Trouble {
         let during = reply.during;
-        let help = reply.links("help").into_iter().next();
+        let help = reply.links("help").into_iter().next().map(String::from);
         let detail = problem.map_or_else(|| reply.glimpse(), |problem| problem.detail);
         match reply.retry_after {
             Some(wait) => {
