@@ -15,6 +15,7 @@
 //! | [`event`], [`clock`] | what is told to the outside; what time it is | |
 
 pub mod acme;
+pub mod authority;
 pub mod clock;
 pub mod config;
 pub mod deploy;
