@@ -10,7 +10,9 @@ use std::process::Command;
 /// Writes the configuration and starts it.
 pub(super) fn start(directory: &Path, admin: &Key) -> Service {
     let home = directory.join("knot");
-    std::fs::create_dir_all(home.join("zones")).expect("the rig's directory is writable");
+    for folder in ["zones", "db"] {
+        std::fs::create_dir_all(home.join(folder)).expect("the rig's directory is writable");
+    }
     let path = home.display();
     let configuration = format!(
         r#"server:

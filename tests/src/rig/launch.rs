@@ -123,10 +123,10 @@ fn inside(directory: &Path, arguments: &Arguments) -> ExitCode {
             return ExitCode::from(127);
         }
     };
-    drop(servers);
     if !status.success() {
-        show_logs(directory);
+        show_complaints(directory);
     }
+    drop(servers);
     exit_code(status)
 }
 
@@ -180,13 +180,21 @@ impl Rig {
     }
 }
 
-fn show_logs(directory: &Path) {
+/// What the servers complained about, a few lines each.
+fn show_complaints(directory: &Path) {
+    const SIGNS: [&str; 5] = ["error", "warning", "critical", "fatal", "servfail"];
     let mut logs: Vec<PathBuf> = std::fs::read_dir(directory.join("log"))
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
     logs.sort();
     for log in logs {
-        say(&format!("rig: the end of {}:\n{}", log.display(), process::tail(&log, 6)));
+        let lines = process::last_lines(&log, 6, |line| {
+            let line = line.to_lowercase();
+            SIGNS.iter().any(|sign| line.contains(sign))
+        });
+        if !lines.is_empty() {
+            say(&format!("rig: complaints in {}:\n{lines}", log.display()));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl Service {
             if ended.is_some() || Instant::now() > deadline {
                 let how =
                     ended.map_or("is not ready after 20 s".to_owned(), |status| format!("ended: {status}"));
-                panic!("{} {how}\n{}", self.name, tail(&self.log, 40));
+                panic!("{} {how}\n{}", self.name, last_lines(&self.log, 40, |_| true));
             }
             std::thread::sleep(POLL);
         }
@@ -130,10 +130,10 @@ pub(super) fn read_log(directory: &Path, server: &str) -> String {
     std::fs::read_to_string(log_file(directory, server)).unwrap_or_default()
 }
 
-/// The last `lines` lines of a file.
-pub(super) fn tail(path: &Path, lines: usize) -> String {
+/// The last `count` lines of a file that `wanted` picks.
+pub(super) fn last_lines(path: &Path, count: usize, wanted: impl Fn(&str) -> bool) -> String {
     let text =
         std::fs::read(path).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
-    let skip = text.lines().count().saturating_sub(lines);
-    text.lines().skip(skip).fold(String::new(), |all, line| all + line + "\n")
+    let lines: Vec<&str> = text.lines().filter(|line| wanted(line)).collect();
+    lines[lines.len().saturating_sub(count)..].iter().fold(String::new(), |all, line| all + line + "\n")
 }
