@@ -11,9 +11,10 @@ mod file;
 pub mod mistake;
 pub mod zone;
 
+pub use crate::acme::ChallengeType;
 pub use crate::keys::KeyType;
-pub use ca::{AccountKeyType, CaConfig, CaName, EabConfig, parse_contact, parse_directory, parse_proxy};
-pub use certificate::{CertificateConfig, CertificateName, CertificateNameError, ChallengeType};
+pub use ca::{CaConfig, CaName, EabConfig, parse_contact, parse_directory, parse_proxy};
+pub use certificate::{CertificateConfig, CertificateName, CertificateNameError};
 pub use check::{parse_duration, parse_server};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};

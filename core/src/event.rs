@@ -81,6 +81,18 @@ impl StepWatch {
         self.events.emit(Happening::Waits { step: self.step, done, total, text: text.into() });
     }
 
+    /// Which step.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The seconds since the step began.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        rounded(self.since.elapsed())
+    }
+
     /// Tells that the step is done.
     pub fn done(self, outcome: Outcome) {
         self.events.emit(Happening::Finished { step: self.step, took: self.since.elapsed(), outcome });
@@ -174,8 +186,13 @@ pub enum Happening {
     },
 }
 
+/// Seconds, to the millisecond.
+fn rounded(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 1000.0).round() / 1000.0)
+    serializer.serialize_f64(rounded(*took))
 }
 
 /// The steps of an order, in the order in which they happen.

@@ -3,6 +3,8 @@
 use super::check::{Check, OneOrMany};
 use super::file::{KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind};
+use crate::acme::{PRESETS, Preset};
+use crate::keys::KeyType;
 use dns01_provider::SecretRef;
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
@@ -52,7 +54,7 @@ pub struct CaConfig {
     /// External account binding, where the CA wants it (RFC 8555 §7.3.4).
     pub eab: Option<EabConfig>,
     /// The kind of a new account key.
-    pub account_key: AccountKeyType,
+    pub account_key: KeyType,
     /// The profile to ask for, unless a certificate says otherwise.
     pub profile: Option<String>,
     /// The issuer name of the chain to prefer, unless a certificate says otherwise.
@@ -68,19 +70,6 @@ pub struct EabConfig {
     pub hmac_key: SecretRef,
 }
 
-/// Kinds of account key, by the algorithm they sign with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccountKeyType {
-    /// ECDSA on P-256.
-    #[default]
-    Es256,
-    /// ECDSA on P-384.
-    Es384,
-    /// RSA with 2048 bits.
-    Rs256,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCa {
@@ -92,7 +81,7 @@ struct RawCa {
     agree_tos: bool,
     eab: Option<RawEab>,
     #[serde(default)]
-    account_key: AccountKeyType,
+    account_key: KeyType,
     profile: Option<String>,
     preferred_chain: Option<String>,
 }
@@ -116,7 +105,7 @@ impl CaConfig {
             contact: Vec::new(),
             agree_tos: false,
             eab: None,
-            account_key: AccountKeyType::default(),
+            account_key: KeyType::default(),
             profile: None,
             preferred_chain: None,
         }
@@ -125,8 +114,9 @@ impl CaConfig {
     /// The preset `name`, if there is one.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
-        let directory = preset_directory(name)?;
-        Some(Self::new(CaName::new(name), directory))
+        let preset = Preset::named(name)?;
+        let directory = Url::parse(preset.directory).expect("a test parses every preset's address");
+        Some(Self::new(CaName::new(preset.name), directory))
     }
 
     pub(super) fn read(check: &mut Check, name: &str, value: &Value) -> Option<Self> {
@@ -221,25 +211,7 @@ pub fn parse_contact(text: &str) -> Result<String, String> {
     }
 }
 
-const PRESETS: [(&str, &str); 10] = [
-    ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
-    ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
-    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
-    ("google-staging", "https://dv.acme-v02.test-api.pki.goog/directory"),
-    ("sslcom-rsa", "https://acme.ssl.com/sslcom-dv-rsa"),
-    ("sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc"),
-    ("actalis", "https://acme-api.actalis.com/acme/directory"),
-    ("digicert", "https://one.digicert.com/mpki/api/v1/acme/v2/directory"),
-    ("sectigo", "https://acme.sectigo.com/v2/DV"),
-];
-
 /// The names of all presets.
 pub fn preset_names() -> impl Iterator<Item = &'static str> + Clone {
-    PRESETS.iter().map(|(name, _)| *name)
-}
-
-fn preset_directory(name: &str) -> Option<Url> {
-    let (_, address) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
-    Url::parse(address).ok()
+    PRESETS.iter().map(|preset| preset.name)
 }

@@ -6,6 +6,7 @@ use super::check::{Check, OneOrMany};
 use super::domain::Domain;
 use super::file::{KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind};
+use crate::acme::ChallengeType;
 use crate::keys::KeyType;
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
@@ -120,42 +121,6 @@ impl TryFrom<String> for CertificateName {
 impl From<CertificateName> for String {
     fn from(name: CertificateName) -> Self {
         name.0
-    }
-}
-
-/// How names are proved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ChallengeType {
-    /// RFC 8555 §8.4.
-    #[default]
-    #[serde(rename = "dns-01")]
-    Dns01,
-    /// draft-ietf-acme-dns-account-label.
-    #[serde(rename = "dns-account-01")]
-    DnsAccount01,
-    /// draft-ietf-acme-dns-persist; its records stay.
-    #[serde(rename = "dns-persist-01")]
-    DnsPersist01,
-}
-
-impl ChallengeType {
-    /// Every type.
-    pub const ALL: [Self; 3] = [Self::Dns01, Self::DnsAccount01, Self::DnsPersist01];
-
-    /// Its name at the CA and in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns01 => "dns-01",
-            Self::DnsAccount01 => "dns-account-01",
-            Self::DnsPersist01 => "dns-persist-01",
-        }
-    }
-}
-
-impl fmt::Display for ChallengeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

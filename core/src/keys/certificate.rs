@@ -8,6 +8,9 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 /// The kinds of certificate keys.
@@ -97,6 +100,29 @@ impl CertificateKey {
         KeyPair::try_from(der).map(Self).map_err(|source| KeyError::Read { source })
     }
 
+    /// Its kind; `None` for one that we would not make.
+    #[must_use]
+    pub fn key_type(&self) -> Option<KeyType> {
+        let algorithm = self.0.algorithm();
+        if algorithm == &PKCS_ECDSA_P256_SHA256 {
+            return Some(KeyType::Ec256);
+        }
+        if algorithm == &PKCS_ECDSA_P384_SHA384 {
+            return Some(KeyType::Ec384);
+        }
+        let spki = self.public_key();
+        let (_, parsed) = SubjectPublicKeyInfo::from_der(&spki).ok()?;
+        match parsed.parsed().ok()? {
+            PublicKey::RSA(rsa) => match rsa.key_size() {
+                2048 => Some(KeyType::Rsa2048),
+                3072 => Some(KeyType::Rsa3072),
+                4096 => Some(KeyType::Rsa4096),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The key as PKCS#8 DER.
     #[must_use]
     pub fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
@@ -156,6 +182,7 @@ mod tests {
             let key = CertificateKey::generate(key_type).await.unwrap();
             let again = CertificateKey::from_pkcs8(&key.pkcs8()).unwrap();
             assert_eq!(key.public_key(), again.public_key(), "{key_type}");
+            assert_eq!(again.key_type(), Some(key_type));
             assert_eq!(key_type.as_str().parse::<KeyType>().unwrap(), key_type);
         }
         assert!("dsa".parse::<KeyType>().is_err());
