@@ -1,6 +1,7 @@
-//! End-to-end behaviours, one a module.
+//! End-to-end behaviours, one a module. `tests/run` runs them inside the rig.
 
-// All of this crate is test code; clippy sees only the functions with `#[test]` as such.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod fault_ca;
+mod fault_names;
+mod rig_stands;

@@ -59,7 +59,8 @@ impl SigningClient {
         let protected = BASE64URL_NOPAD.encode(header.to_string().as_bytes());
         let payload = if payload.is_null() { String::new() } else { payload.to_string() };
         let payload = BASE64URL_NOPAD.encode(payload.as_bytes());
-        let signed = self.key.sign(&SystemRandom::new(), format!("{protected}.{payload}").as_bytes()).unwrap();
+        let signed =
+            self.key.sign(&SystemRandom::new(), format!("{protected}.{payload}").as_bytes()).unwrap();
         let signature = BASE64URL_NOPAD.encode(signed.as_ref());
         let jws = json!({ "protected": protected, "payload": payload, "signature": signature });
         let request = self.http.post(url).header("content-type", "application/jose+json");
