@@ -10,13 +10,13 @@
 //!
 //! | file | what stands there |
 //! |---|---|
-//! | [`directory`], [`preset`] | where a CA does what; CAs known by name |
-//! | [`transport`], [`reach`], [`nonce`], [`jws`], [`limits`] | one signed request, with all its repetitions |
-//! | [`signer`] | account keys |
-//! | [`account`], [`order`], [`authorization`], [`challenge`] | what RFC 8555 calls so |
-//! | [`ordering`] | what an account does with them, and waiting |
-//! | [`certificate`], [`renewal_info`] | what came of it, checked; when to renew |
-//! | [`problem`], [`error`] | what went wrong |
+//! | `directory`, `preset` | where a CA does what; CAs known by name |
+//! | `transport`, `reach`, `nonce`, `jws`, `limits` | one signed request, with all its repetitions |
+//! | `signer` | account keys |
+//! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
+//! | `ordering` | what an account does with them, and waiting |
+//! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
+//! | `problem`, `error` | what went wrong |
 
 mod account;
 mod authorization;

@@ -1,9 +1,10 @@
 //! A CA of the configuration, and our account there: where the ACME client meets the store.
 
 use crate::acme::{
-    Account, AcmeError, AccountUrl, CaEndpoint, Client, ExternalAccountBinding, Limits, NewAccount, Signer,
+    Account, AccountUrl, AcmeError, CaEndpoint, Client, ExternalAccountBinding, Limits, NewAccount, Signer,
     SoftwareKey,
 };
+use crate::clock::Clock;
 use crate::config::{CaConfig, CaName};
 use crate::store::{self, AccountName, AccountStatus, KeyBytes, Store, StoreError};
 use dns01_provider::SecretError;
@@ -44,7 +45,7 @@ pub enum AuthorityError {
         source: SecretError,
     },
     /// The account was given up, or closed by the CA.
-    #[error("the account at `{ca}` is {status}", status = status.as_str())]
+    #[error("the account at `{ca}` is {}", status.as_str())]
     Closed {
         /// The CA.
         ca: CaName,
@@ -84,7 +85,7 @@ impl Authority {
     ///
     /// # Errors
     /// Its bundle of roots cannot be read, or its address or proxy is no use.
-    pub fn new(config: CaConfig) -> Result<Self, AuthorityError> {
+    pub fn new(config: CaConfig, clock: Clock) -> Result<Self, AuthorityError> {
         let ca_bundle = match &config.ca_bundle {
             Some(path) => Some(std::fs::read(path).map_err(|source| AuthorityError::Bundle {
                 ca: config.name.clone(),
@@ -99,7 +100,7 @@ impl Authority {
             proxy: config.proxy.clone(),
             user_agent: concat!("dns01/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        let client = Client::new(endpoint, Limits::default())?;
+        let client = Client::new(endpoint, Limits::default(), clock)?;
         Ok(Self { config, client, account: OnceCell::new() })
     }
 

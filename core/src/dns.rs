@@ -7,10 +7,18 @@
 //! challenge name would seed negative caches that the CA's resolver may share.
 
 mod alias;
+mod answer;
 mod caa;
 mod delegation;
+mod flight;
+mod pipeline;
 mod propagation;
+mod query;
+mod recursive;
 mod report;
+mod standing;
+mod survey;
+mod watcher;
 
 pub use alias::{Hop, Location, LocationWarning};
 pub use caa::{CaaDecision, CaaQuestion, CaaRefusal, CaaRule};
@@ -18,12 +26,16 @@ pub use delegation::{ConfiguredZone, ConfiguredZones, NameServer, ZoneServers};
 pub use propagation::{Awaited, Progress, PropagationReport, PropagationRules, Quorum, Waiting};
 pub use report::{FailureReason, PropagationFailure, PropagationTable, Row, Standing};
 
+use delegation::Delegations;
 use dns01_provider::name::{Fqdn, ZoneName};
+use query::QueryClient;
+use recursive::Recursive;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use watcher::Watchers;
 
 /// How this room reaches the DNS.
 #[derive(Clone, Debug)]
@@ -46,10 +58,13 @@ pub struct Dns {
     inner: Arc<Inner>,
 }
 
+/// What the files of this room share.
 struct Inner {
-    settings: DnsSettings,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
+    client: QueryClient,
+    recursive: Recursive,
+    delegations: Delegations,
+    watchers: Watchers,
+    caa: caa::Known,
 }
 
 /// Why a challenge record's place could not be found, or the DNS not be asked.
@@ -66,9 +81,6 @@ pub enum DnsError {
         /// What it answered.
         reason: String,
     },
-    /// The system's resolver configuration cannot be used.
-    #[error("the system's resolver configuration cannot be read: {0}")]
-    ResolverConfiguration(String),
     /// The parent zone does not delegate the zone.
     #[error("`{zone}` is not delegated: the servers of `{parent}` know of no such zone")]
     NotDelegated {
@@ -148,7 +160,7 @@ impl DnsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Resolver { .. } | Self::ResolverConfiguration(_) => Some(
+            Self::Resolver { .. } => Some(
                 "name working resolvers with `resolvers`, or the zone's servers with `name_servers`"
                     .to_owned(),
             ),
@@ -178,15 +190,14 @@ impl DnsError {
 impl Dns {
     /// Opens the door; nothing is sent yet. Watchers and connections run on `tasks` and end
     /// with `cancel`.
-    ///
-    /// # Errors
-    /// No resolvers are given and the system's cannot be read.
-    pub fn new(
-        settings: DnsSettings,
-        tasks: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, DnsError> {
-        Ok(Self { inner: Arc::new(Inner { settings, tasks, cancel }) })
+    #[must_use]
+    pub fn new(settings: DnsSettings, tasks: TaskTracker, cancel: CancellationToken) -> Self {
+        let client = QueryClient::new(tasks.clone(), cancel.clone());
+        let recursive = Recursive::new(settings.resolvers);
+        let delegations = Delegations::new(client.clone(), recursive.clone(), settings.port);
+        let watchers = Watchers::new(client.clone(), tasks, cancel);
+        let caa = caa::Known::default();
+        Self { inner: Arc::new(Inner { client, recursive, delegations, watchers, caa }) }
     }
 
     /// Finds where a record for `challenge_name` has to be written: through aliases, to the
@@ -197,7 +208,7 @@ impl Dns {
     /// # Errors
     /// [`DnsError`]: nobody to ask, no configured zone, or a zone cut in between.
     pub async fn locate(&self, challenge_name: &Fqdn, zones: &ConfiguredZones) -> Result<Location, DnsError> {
-        alias::locate(self, challenge_name, zones).await
+        alias::locate(&self.inner, challenge_name, zones).await
     }
 
     /// Waits until every authoritative server shows every awaited value, by `rules`, and tells
@@ -214,7 +225,7 @@ impl Dns {
         rules: &PropagationRules,
         progress: &watch::Sender<Progress>,
     ) -> Result<PropagationReport, Box<PropagationFailure>> {
-        propagation::propagated(self, awaited, rules, progress).await
+        propagation::propagated(&self.inner, awaited, rules, progress).await
     }
 
     /// Decides by CAA (RFC 8659, RFC 8657) whether the CA may issue, through the resolvers of
@@ -227,6 +238,6 @@ impl Dns {
         question: &CaaQuestion,
         zones: &ConfiguredZones,
     ) -> Result<CaaDecision, CaaRefusal> {
-        caa::decide(self, question, zones).await
+        caa::decide(&self.inner, question, zones).await
     }
 }

@@ -91,7 +91,7 @@ impl Authorization {
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         let ours = self.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
-        ours.chain(self.ignored.iter().filter_map(|challenge| challenge.error.as_ref())).next()
+        ours.chain(self.ignored.iter().filter_map(|challenge| challenge.error.as_deref())).next()
     }
 }
 

@@ -107,7 +107,7 @@ pub struct IgnoredChallenge {
     /// What a known type lacks.
     pub lacks: Option<&'static str>,
     /// What the CA found wrong with it.
-    pub error: Option<Problem>,
+    pub error: Option<Box<Problem>>,
 }
 
 impl fmt::Display for IgnoredChallenge {
@@ -133,7 +133,7 @@ struct Wire {
     #[serde(default, rename = "issuer-domain-names", deserialize_with = "lenient")]
     issuers: Vec<String>,
     #[serde(default, deserialize_with = "lenient")]
-    error: Option<Problem>,
+    error: Option<Box<Problem>>,
 }
 
 /// Parts the offers of an authorization into those we can answer and the rest.
@@ -166,7 +166,9 @@ pub(super) fn parse(offer: Value) -> Result<Challenge, IgnoredChallenge> {
         _ => return ignore(None, wire.error),
     };
     match (task, wire.url) {
-        (Ok(task), Some(url)) => Ok(Challenge { url, status: wire.status, error: wire.error, task }),
+        (Ok(task), Some(url)) => {
+            Ok(Challenge { url, status: wire.status, error: wire.error.map(|e| *e), task })
+        }
         (Ok(_), None) => ignore(Some("a URL"), wire.error),
         (Err(lacks), _) => ignore(Some(lacks), wire.error),
     }

@@ -30,7 +30,7 @@ pub enum AcmeError {
         /// The CA's own words.
         detail: String,
         /// Its page about the limit.
-        help: Option<Url>,
+        help: Option<String>,
     },
     /// The CA has paused this account or name: too many requests, and no time at which they
     /// would be welcome again. Never retried.
@@ -41,7 +41,7 @@ pub enum AcmeError {
         /// The CA's own words; they often hold the address where the pause is lifted.
         detail: String,
         /// Its page about it.
-        help: Option<Url>,
+        help: Option<String>,
     },
     /// The request may have taken effect, but its reply never came, and only the caller can
     /// find out.
@@ -87,8 +87,6 @@ pub enum AcmeError {
     /// The order failed.
     #[error("the CA found the order invalid{}", Failures(.failures, .problem.as_deref()))]
     OrderInvalid {
-        /// The order.
-        order: Url,
         /// The order's own problem, where the CA tells one.
         problem: Option<Box<Problem>>,
         /// What was wrong with each name.

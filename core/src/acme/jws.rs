@@ -90,8 +90,8 @@ fn decode_hmac_key(text: &SecretString) -> Result<Zeroizing<Vec<u8>>, SignerErro
 #[cfg(test)]
 mod tests {
     use super::super::signer::{Algorithm, SoftwareKey};
-    use crate::keys::KeyType;
     use super::*;
+    use crate::keys::KeyType;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
     use serde_json::Value;
 

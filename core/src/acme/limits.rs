@@ -33,22 +33,22 @@ impl Default for Limits {
 }
 
 /// A reply longer than this is cut off. The longest certificate chains have some 20 KiB.
-pub const LARGEST_BODY: usize = 1024 * 1024;
+pub(super) const LARGEST_BODY: usize = 1024 * 1024;
 /// Signed requests that a CA may refuse for their nonce before it counts as broken. At a CA
 /// that refuses half of them, five tries would fail one order in four.
-pub const BAD_NONCE_TRIES: u32 = 30;
+pub(super) const BAD_NONCE_TRIES: u32 = 30;
 /// Tries at a request whose reply was lost or said that the CA is out of order.
-pub const TRIES: u32 = 6;
+pub(super) const TRIES: u32 = 6;
 /// Tries at a connection: what does not listen after two seconds is down.
-pub const CONNECT_TRIES: u32 = 4;
+pub(super) const CONNECT_TRIES: u32 = 4;
 /// Redirects that a GET follows.
-pub const REDIRECTS: u32 = 3;
+pub(super) const REDIRECTS: u32 = 3;
 /// Looks at a pending order before the authorizations are read too.
-pub const LOOKS_BEFORE_AUTHORIZATIONS: u32 = 5;
+pub(super) const LOOKS_BEFORE_AUTHORIZATIONS: u32 = 5;
 /// Pages of an orders list that are read at most.
-pub const ORDERS_PAGES: u32 = 200;
+pub(super) const ORDERS_PAGES: u32 = 200;
 /// Orders that a search for an open one looks at, newest first as far as lists are ordered.
-pub const ORDERS_LOOKED_AT: usize = 64;
+pub(super) const ORDERS_LOOKED_AT: usize = 64;
 /// The longest wait that a CA is believed to mean: Let's Encrypt's longest limit is a week.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(31 * 24 * 3600);
 

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn an_order_with_odd_decorations_is_read() {
         let order =
-            order(r#","expires":"soon","error":[1],"profile":null,"replaces":{},"wonder":true"#).unwrap();
+            order(r#","expires":"soon","error":"odd","profile":null,"replaces":{},"wonder":true"#).unwrap();
         assert_eq!(order.status, OrderStatus::Pending);
         assert_eq!(order.expires, None);
         assert_eq!(order.error, None);

@@ -337,7 +337,7 @@ impl Account {
             }
         }
         let problem = order.error.clone().map(Box::new);
-        AcmeError::OrderInvalid { order: order.url.clone(), problem, failures }
+        AcmeError::OrderInvalid { problem, failures }
     }
 
     /// Fetches the certificate as the CA writes it (RFC 8555 §7.4.2), PEM: the chain with an

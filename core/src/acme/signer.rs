@@ -1,5 +1,6 @@
 //! Account keys: what signs, and how the key is shown (RFC 7517, RFC 7638).
 
+use crate::keys::KeyType;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
@@ -9,7 +10,6 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_SHA256,
 };
 use data_encoding::BASE64URL_NOPAD;
-use crate::keys::KeyType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroizing;

@@ -116,6 +116,30 @@ pub(super) struct Reply {
     cut: Option<AcmeError>,
 }
 
+/// What to ask of the CA.
+enum Ask<'a> {
+    Signed { call: &'a Call<'a>, new_nonce: &'a Url },
+    Get { during: Operation, url: &'a Url },
+    Nonce { new_nonce: &'a Url },
+}
+
+impl Ask<'_> {
+    fn during(&self) -> Operation {
+        match self {
+            Self::Signed { call, .. } => call.during,
+            Self::Get { during, .. } => *during,
+            Self::Nonce { .. } => Operation::NewNonce,
+        }
+    }
+
+    fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Signed { call, .. } => call.repeatable,
+            Self::Get { .. } | Self::Nonce { .. } => true,
+        }
+    }
+}
+
 /// Why a try brought no usable reply, and what that means for the next one.
 enum Trouble {
     /// Refused for its nonce; the fresh one that came with it.
@@ -155,17 +179,17 @@ impl Client {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn directory(&self) -> Result<&Directory, AcmeError> {
-        let fetch = async || {
-            let url = &self.0.endpoint.directory;
-            let reply = self.get(Operation::Directory, url).await?;
-            let directory: Directory = reply.json()?;
-            let posted = [&directory.new_nonce, &directory.new_account, &directory.new_order];
-            match posted.iter().find(|url| !reach::is_secure(url)) {
-                Some(url) => Err(reply.unexpected(&format!("the plain HTTP address `{url}`"))),
-                None => Ok(directory),
-            }
-        };
-        self.0.directory.get_or_try_init(fetch).await
+        self.0.directory.get_or_try_init(|| self.fetch_directory()).await
+    }
+
+    async fn fetch_directory(&self) -> Result<Directory, AcmeError> {
+        let reply = self.get(Operation::Directory, &self.0.endpoint.directory).await?;
+        let directory: Directory = reply.json()?;
+        let asked = [&directory.new_nonce, &directory.new_account, &directory.new_order];
+        match asked.iter().find(|url| !reach::is_secure(url)) {
+            Some(url) => Err(reply.unexpected(&format!("the plain HTTP address `{url}`"))),
+            None => Ok(directory),
+        }
     }
 
     /// Fetches directory and a first nonce, to be called beside other preparations.
@@ -173,18 +197,9 @@ impl Client {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let directory = self.directory().await?;
-        let deadline = Instant::now() + self.0.limits.call;
-        let nonce = match self.0.nonces.take() {
-            Some(nonce) => nonce,
-            None => {
-                self.repeat(Operation::NewNonce, true, deadline, async |_| {
-                    self.new_nonce(&directory.new_nonce, deadline).await
-                })
-                .await?
-            }
-        };
-        self.0.nonces.put(nonce);
+        let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
+        let reply = self.repeat(&ask, Instant::now() + self.0.limits.call).await?;
+        reply.nonce().into_iter().for_each(|nonce| self.0.nonces.put(nonce));
         Ok(())
     }
 
@@ -210,108 +225,50 @@ impl Client {
             return Err(AcmeError::Configuration { what });
         }
         let deadline = call.deadline.unwrap_or_else(|| Instant::now() + self.0.limits.call);
-        self.repeat(call.during, call.repeatable, deadline, async |fresh| {
-            let nonce = match fresh.or_else(|| self.0.nonces.take()) {
-                Some(nonce) => nonce,
-                None => self.new_nonce(new_nonce, deadline).await?,
-            };
-            let body = jws::sign(call.signer, call.account, Some(&nonce), call.url.as_str(), &call.payload)
-                .map_err(|error| Trouble::Refused(error.into()))?;
-            // RFC 8555 §6.2: exactly this content type.
-            let mut request = self
-                .0
-                .http
-                .request(Method::POST, call.url.clone())
-                .header(CONTENT_TYPE, "application/jose+json");
-            if let Some(accept) = call.accept {
-                request = request.header(ACCEPT, accept);
-            }
-            self.judge(self.exchange(call.during, call.url, request.body(body), deadline).await?)
-        })
-        .await
+        self.repeat(&Ask::Signed { call, new_nonce }, deadline).await
     }
 
-    /// An unsigned GET; follows up to [`REDIRECTS`] redirects.
+    /// An unsigned GET.
     async fn get(&self, during: Operation, url: &Url) -> Result<Reply, AcmeError> {
-        let deadline = Instant::now() + self.0.limits.call;
-        self.repeat(during, true, deadline, async |_| {
-            let mut url = url.clone();
-            for _ in 0..=REDIRECTS {
-                let request = self.0.http.request(Method::GET, url.clone());
-                let reply = self.exchange(during, &url, request, deadline).await?;
-                if !reply.status.is_redirection() {
-                    return self.judge(reply);
-                }
-                url = reply.location().map_err(Trouble::Refused)?;
-                if !reach::is_secure(&url) {
-                    return Err(Trouble::Refused(reply.unexpected("a redirect to plain HTTP")));
-                }
-            }
-            let what = format!("more than {REDIRECTS} redirects");
-            Err(Trouble::Refused(AcmeError::Unexpected { during, host: reach::host(&url), found: what }))
-        })
-        .await
-    }
-
-    /// Fetches a nonce (RFC 8555 §7.2). Not put into the pool: it is the caller's.
-    async fn new_nonce(&self, url: &Url, deadline: Instant) -> Result<String, Trouble> {
-        let request = self.0.http.request(Method::HEAD, url.clone());
-        // Whatever befalls it, the request it was for has not been sent.
-        let not_sent = |trouble| match trouble {
-            Trouble::Lost(_, error) => Trouble::Busy(error),
-            other => other,
-        };
-        let reply = self.exchange(Operation::NewNonce, url, request, deadline).await.map_err(not_sent)?;
-        let reply = self.judge_without_nonce(reply).map_err(not_sent)?;
-        reply.nonce().ok_or_else(|| Trouble::Refused(reply.unexpected("a reply without a nonce")))
+        self.repeat(&Ask::Get { during, url }, Instant::now() + self.0.limits.call).await
     }
 
     /// Tries until it succeeds or trying again cannot help. Each try holds one of the slots in
     /// flight; pauses hold none.
-    async fn repeat<T>(
-        &self,
-        during: Operation,
-        repeatable: bool,
-        deadline: Instant,
-        mut attempt: impl AsyncFnMut(Option<String>) -> Result<T, Trouble>,
-    ) -> Result<T, AcmeError> {
+    async fn repeat(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Reply, AcmeError> {
         let mut pace = Pace::tries();
         let (mut bad_nonces, mut tries) = (0, 0);
         let mut spent = Duration::ZERO;
         let mut nonce = None;
         loop {
-            let trouble = {
-                let slot = timeout_at(deadline, self.0.in_flight.acquire()).await;
-                let Ok(_slot) = slot else { return Err(out_of_time(during)) };
-                let begun = Instant::now();
-                match attempt(nonce.take()).await {
-                    Ok(done) => return Ok(done),
-                    Err(Trouble::BadNonce(fresh, error)) => {
-                        bad_nonces += 1;
-                        if bad_nonces >= BAD_NONCE_TRIES || Instant::now() >= deadline {
-                            return Err(error);
-                        }
-                        nonce = fresh;
-                        continue;
-                    }
-                    Err(trouble) => {
-                        spent += begun.elapsed();
-                        trouble
-                    }
-                }
+            let slot = timeout_at(deadline, self.0.in_flight.acquire()).await;
+            let Ok(slot) = slot else { return Err(out_of_time(ask.during())) };
+            let begun = Instant::now();
+            let trouble = match self.attempt(ask, nonce.take(), deadline).await {
+                Ok(reply) => return Ok(reply),
+                Err(trouble) => trouble,
             };
+            drop(slot);
+            if let Trouble::BadNonce(fresh, error) = trouble {
+                bad_nonces += 1;
+                if bad_nonces >= BAD_NONCE_TRIES || Instant::now() >= deadline {
+                    return Err(error);
+                }
+                nonce = fresh;
+                continue;
+            }
             tries += 1;
             let (pause, most_tries, error) = match trouble {
                 Trouble::BadNonce(_, error) | Trouble::Refused(error) => return Err(error),
-                Trouble::Lost(_, cause) if !repeatable => {
-                    return Err(AcmeError::ReplyLost { during, cause: Box::new(cause) });
+                Trouble::Lost(_, cause) if !ask.is_repeatable() => {
+                    return Err(AcmeError::ReplyLost { during: ask.during(), cause: Box::new(cause) });
                 }
                 Trouble::Wait(wait, error) => (pace.next(Some(wait)), u32::MAX, error),
                 Trouble::NoConnection(error) => (pace.next(None), CONNECT_TRIES, error),
                 Trouble::Busy(error) => (pace.next(None), TRIES, error),
                 Trouble::Lost(wait, error) => (pace.next(wait), TRIES, error),
             };
-            spent += pause;
+            spent += begun.elapsed() + pause;
             let hopeless = !can_be_waited_out(&error) || tries >= most_tries;
             if hopeless || spent > self.0.limits.patience || Instant::now() + pause >= deadline {
                 return Err(error);
@@ -319,6 +276,85 @@ impl Client {
             tracing::debug!(%error, ?pause, "trying again");
             sleep(pause).await;
         }
+    }
+
+    async fn attempt(
+        &self,
+        ask: &Ask<'_>,
+        fresh: Option<String>,
+        deadline: Instant,
+    ) -> Result<Reply, Trouble> {
+        match *ask {
+            Ask::Signed { call, new_nonce } => self.attempt_signed(call, new_nonce, fresh, deadline).await,
+            Ask::Get { during, url } => self.follow(during, url, deadline).await,
+            Ask::Nonce { new_nonce } => self.new_nonce(new_nonce, deadline).await,
+        }
+    }
+
+    /// One signed request; signed afresh at each try, since the nonce is signed too.
+    async fn attempt_signed(
+        &self,
+        call: &Call<'_>,
+        new_nonce: &Url,
+        fresh: Option<String>,
+        deadline: Instant,
+    ) -> Result<Reply, Trouble> {
+        let nonce = match fresh.or_else(|| self.0.nonces.take()) {
+            Some(nonce) => nonce,
+            None => self.new_nonce(new_nonce, deadline).await?.nonce().expect("a newNonce reply has a nonce"),
+        };
+        let body = jws::sign(call.signer, call.account, Some(&nonce), call.url.as_str(), &call.payload)
+            .map_err(|error| Trouble::Refused(error.into()))?;
+        // RFC 8555 §6.2: exactly this content type.
+        let mut request =
+            self.0.http.request(Method::POST, call.url.clone()).header(CONTENT_TYPE, "application/jose+json");
+        if let Some(accept) = call.accept {
+            request = request.header(ACCEPT, accept);
+        }
+        let reply = self.exchange(call.during, call.url, request.body(body), deadline).await?;
+        let nonce = reply.nonce();
+        match self.judge(reply) {
+            Err(Trouble::BadNonce(_, error)) => Err(Trouble::BadNonce(nonce, error)),
+            verdict => {
+                nonce.into_iter().for_each(|nonce| self.0.nonces.put(nonce));
+                verdict
+            }
+        }
+    }
+
+    /// A GET, up to [`REDIRECTS`] redirects further.
+    async fn follow(&self, during: Operation, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
+        let mut url = url.clone();
+        for _ in 0..=REDIRECTS {
+            let request = self.0.http.request(Method::GET, url.clone());
+            let reply = self.exchange(during, &url, request, deadline).await?;
+            if !reply.status.is_redirection() {
+                return self.judge(reply);
+            }
+            url = reply.location().map_err(Trouble::Refused)?;
+            if !reach::is_secure(&url) {
+                return Err(Trouble::Refused(reply.unexpected("a redirect to plain HTTP")));
+            }
+        }
+        let found = format!("more than {REDIRECTS} redirects");
+        Err(Trouble::Refused(AcmeError::Unexpected { during, host: reach::host(&url), found }))
+    }
+
+    /// Fetches a nonce (RFC 8555 §7.2); its reply has one. Not put into the pool: it is the
+    /// caller's.
+    async fn new_nonce(&self, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
+        let request = self.0.http.request(Method::HEAD, url.clone());
+        // Whatever befalls it, the request it was for has not been sent.
+        let not_sent = |trouble| match trouble {
+            Trouble::Lost(_, error) => Trouble::Busy(error),
+            other => other,
+        };
+        let reply = self.exchange(Operation::NewNonce, url, request, deadline).await.map_err(not_sent)?;
+        let reply = self.judge(reply).map_err(not_sent)?;
+        if reply.nonce().is_none() {
+            return Err(Trouble::Refused(reply.unexpected("a reply without a nonce")));
+        }
+        Ok(reply)
     }
 
     /// Sends one request and reads its reply, within the time for one request.
@@ -369,19 +405,8 @@ impl Client {
         Ok(reply)
     }
 
-    /// Keeps the reply's nonce for later, then judges it.
-    fn judge(&self, reply: Reply) -> Result<Reply, Trouble> {
-        let nonce = reply.nonce();
-        match self.judge_without_nonce(reply) {
-            Err(Trouble::BadNonce(_, error)) => Err(Trouble::BadNonce(nonce, error)),
-            verdict => {
-                nonce.into_iter().for_each(|nonce| self.0.nonces.put(nonce));
-                verdict
-            }
-        }
-    }
-
-    fn judge_without_nonce(&self, mut reply: Reply) -> Result<Reply, Trouble> {
+    /// What a reply means.
+    fn judge(&self, mut reply: Reply) -> Result<Reply, Trouble> {
         let status = reply.status;
         if status.is_success() {
             // A reply with a Location has told the essential, even if it was cut off.
@@ -422,7 +447,7 @@ impl Client {
     /// A CA that wants to be left alone.
     fn limited(&self, reply: &Reply, problem: Option<Problem>, out_of_order: AcmeError) -> Trouble {
         let during = reply.during;
-        let help = reply.links("help").into_iter().next();
+        let help = reply.links("help").into_iter().next().map(String::from);
         let detail = problem.map_or_else(|| reply.glimpse(), |problem| problem.detail);
         match reply.retry_after {
             Some(wait) => {

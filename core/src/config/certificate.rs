@@ -1,10 +1,16 @@
 //! `[[certificate]]`: what is to be kept valid.
 
+use super::Defaults;
 use super::ca::CaName;
+use super::check::{Check, OneOrMany};
 use super::domain::Domain;
+use super::file::{KeyPath, Part};
+use super::mistake::{Mistake, MistakeKind};
 use crate::acme::ChallengeType;
 use crate::keys::KeyType;
+use figment::value::Value;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -116,4 +122,111 @@ impl From<CertificateName> for String {
     fn from(name: CertificateName) -> Self {
         name.0
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCertificate {
+    name: Option<String>,
+    domains: OneOrMany,
+    ca: Option<OneOrMany>,
+    key: Option<KeyType>,
+    #[serde(default)]
+    reuse_key: bool,
+    profile: Option<String>,
+    challenge: Option<ChallengeType>,
+    preferred_chain: Option<String>,
+    deploy: Option<Value>,
+}
+
+impl CertificateConfig {
+    pub(super) fn read(check: &mut Check, index: usize, value: &Value, defaults: &Defaults) -> Option<Self> {
+        let path = KeyPath::of(["certificate"]).join(index);
+        let raw: RawCertificate = check.table(&path, value)?;
+        if raw.deploy.is_some() {
+            let mistake = Mistake::new(MistakeKind::NotYet, "`deploy` is not carried out by this version")
+                .with_hint("the files are in `live/<name>/` of the state directory".to_owned());
+            check.wrong(&path.join("deploy"), Part::Key, mistake);
+        }
+        let domains = read_domains(check, &path.join("domains"), &raw.domains.0);
+        let name = match &raw.name {
+            Some(name) => check.parse(&path.join("name"), name, CertificateName::parse),
+            None => domains.as_ref().and_then(|domains| domains.first()).map(CertificateName::of),
+        };
+        let cas = match raw.ca {
+            Some(OneOrMany(names)) if names.is_empty() => {
+                let mistake = Mistake::new(MistakeKind::Value, "`ca` names no CA");
+                check.wrong(&path.join("ca"), Part::Value, mistake);
+                None
+            }
+            Some(OneOrMany(names)) => Some(names.into_iter().map(CaName::new).collect()),
+            None => Some(defaults.cas.clone()),
+        };
+        Some(Self {
+            name: name?,
+            domains: domains?,
+            cas: cas?,
+            key: raw.key.unwrap_or(defaults.key),
+            reuse_key: raw.reuse_key,
+            profile: raw.profile,
+            challenge: raw.challenge.unwrap_or(defaults.challenge),
+            preferred_chain: raw.preferred_chain,
+        })
+    }
+}
+
+fn read_domains(check: &mut Check, path: &KeyPath, texts: &[String]) -> Option<Vec<Domain>> {
+    if texts.is_empty() {
+        let mistake = Mistake::new(MistakeKind::Value, "`domains` is empty");
+        check.wrong(path, Part::Value, mistake);
+        return None;
+    }
+    let mut domains: Vec<Domain> = Vec::with_capacity(texts.len());
+    let mut seen = HashSet::with_capacity(texts.len());
+    let mut complete = true;
+    for (index, text) in texts.iter().enumerate() {
+        let at = check.item(path, index);
+        match Domain::parse(text) {
+            Ok(domain) if seen.insert(domain.clone()) => domains.push(domain),
+            Ok(domain) => {
+                let mistake = Mistake::new(MistakeKind::Duplicate, format!("`{domain}` is there twice"));
+                check.wrong(&at, Part::Value, mistake);
+                complete = false;
+            }
+            Err(error) => {
+                let mistake = Mistake::new(MistakeKind::Domain, error.to_string()).with_hint(error.hint());
+                check.wrong(&at, Part::Value, mistake);
+                complete = false;
+            }
+        }
+    }
+    for (covered, wildcard) in redundant(&domains) {
+        let index = domains.iter().position(|domain| domain == covered).unwrap_or_default();
+        let at = check.item(path, index);
+        check.warn(&at, Part::Value, redundant_name(covered, wildcard));
+    }
+    complete.then_some(domains)
+}
+
+/// The names that a wildcard beside them covers already, each with that wildcard.
+pub fn redundant(domains: &[Domain]) -> Vec<(&Domain, &Domain)> {
+    let wildcards: HashMap<&str, &Domain> = domains
+        .iter()
+        .filter(|domain| domain.wildcard)
+        .map(|domain| (domain.base.as_str(), domain))
+        .collect();
+    let plain = domains.iter().filter(|domain| !domain.wildcard);
+    plain
+        .filter_map(|domain| {
+            let (_, parent) = domain.base.as_str().split_once('.')?;
+            wildcards.get(parent).map(|wildcard| (domain, *wildcard))
+        })
+        .collect()
+}
+
+/// The warning for a name that a wildcard beside it covers already.
+#[must_use]
+pub fn redundant_name(covered: &Domain, wildcard: &Domain) -> Mistake {
+    Mistake::new(MistakeKind::RedundantName, format!("`{wildcard}` covers `{covered}` already"))
+        .with_hint("leave it out: Let's Encrypt refuses an order with both".to_owned())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,12 +78,17 @@ impl Check {
                 Mistake::new(
                     MistakeKind::WrongType,
                     format!("`{key}` must be {}, not {}", wanted_in_words(&wanted), found_in_words(&found)),
+                )
+                .with_hint(
+                    (found == Actual::Map && key == "certificate")
+                        .then(|| "write [[certificate]]".to_owned()),
                 ),
             ),
             Kind::Message(message) => (Part::Value, Mistake::new(MistakeKind::Value, message)),
-            other => {
-                (Part::Value, Mistake::new(MistakeKind::WrongType, format!("`{key}` cannot be read: {other}")))
-            }
+            other => (
+                Part::Value,
+                Mistake::new(MistakeKind::WrongType, format!("`{key}` cannot be read: {other}")),
+            ),
         }
     }
 
@@ -100,11 +106,46 @@ impl Check {
             .ok()
     }
 
+    /// As [`Check::parse`], for the key itself.
+    pub(super) fn parse_key<T, E: fmt::Display>(
+        &mut self,
+        path: &KeyPath,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(key)
+            .map_err(|error| {
+                self.wrong(path, Part::Key, Mistake::new(MistakeKind::Value, error.to_string()));
+            })
+            .ok()
+    }
+
+    /// As [`Check::parse`], for a value that stands at `path` itself or at `key` below it.
+    pub(super) fn parse_either<T, E: fmt::Display>(
+        &mut self,
+        path: &KeyPath,
+        key: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let below = path.join(key);
+        let has = self.document.as_ref().is_some_and(|document| document.has(&below));
+        self.parse(if has { &below } else { path }, text, parse)
+    }
+
+    /// Where item `index` of a list stands that may also be a single value.
+    pub(super) fn item(&self, list: &KeyPath, index: usize) -> KeyPath {
+        self.document.as_ref().map_or_else(|| list.clone(), |document| document.item(list, index))
+    }
+
+    /// `path`, relative to the directory of the file.
+    pub(super) fn beside(&self, path: &Path) -> PathBuf {
+        self.document.as_ref().map_or_else(|| path.to_owned(), |document| document.beside(path))
+    }
+
     /// A length of time such as `"3m"`.
     pub(super) fn duration(&mut self, path: &KeyPath, text: &str) -> Option<Duration> {
-        parse_duration(text)
-            .map_err(|mistake| self.wrong(path, Part::Value, mistake))
-            .ok()
+        self.parse(path, text, parse_duration)
     }
 
     /// Addresses of DNS servers, port 53 where none is given.
@@ -117,14 +158,12 @@ impl Check {
 /// A length of time as people write it: `90s`, `3m`, `1h 30m`.
 ///
 /// # Errors
-/// A [`Mistake`] without a place.
-pub fn parse_duration(text: &str) -> Result<Duration, Mistake> {
+/// In words, what is wrong.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = text.trim().parse::<jiff::SignedDuration>().ok();
-    match span.and_then(|span| Duration::try_from(span).ok()).filter(|duration| !duration.is_zero()) {
-        Some(duration) => Ok(duration),
-        None => Err(Mistake::new(MistakeKind::Value, format!("`{text}` is not a length of time"))
-            .with_hint("write a number and a unit: `30s`, `3m`, `1h`".to_owned())),
-    }
+    span.and_then(|span| Duration::try_from(span).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("`{text}` is not a length of time such as `30s`, `3m` or `1h`"))
 }
 
 /// The address of a DNS server, with its port where that is not 53.
@@ -140,11 +179,7 @@ pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A key that nobody knows, with the one that was probably meant.
-pub(super) fn unknown_key<'a>(
-    key: &str,
-    heading: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Mistake {
+pub(super) fn unknown_key<'a>(key: &str, heading: &str, known: impl IntoIterator<Item = &'a str>) -> Mistake {
     let message = match heading {
         "the file" => format!("unknown key `{key}`"),
         heading => format!("unknown key `{key}` in {heading}"),
@@ -165,7 +200,8 @@ fn unknown_word<'a>(key: &str, word: &str, known: impl IntoIterator<Item = &'a s
     Mistake::new(MistakeKind::Value, format!("`{key}` cannot be `{word}`")).with_hint(hint)
 }
 
-fn secret_written_out(key: &str) -> Mistake {
+/// A secret where the place of one should stand.
+pub(super) fn secret_written_out(key: &str) -> Mistake {
     Mistake::new(MistakeKind::WrongType, format!("`{key}` must say where the secret is kept"))
         .with_hint("write `{ file = \"…\" }`, `{ env = \"…\" }` or `{ exec = [\"…\"] }`".to_owned())
 }

@@ -130,6 +130,17 @@ impl Document {
         self.literal.as_ref()
     }
 
+    /// True if `key` stands in the file.
+    pub(super) fn has(&self, key: &KeyPath) -> bool {
+        self.spans.contains_key(key)
+    }
+
+    /// Where item `index` of a list stands that may also be a single value.
+    pub(super) fn item(&self, list: &KeyPath, index: usize) -> KeyPath {
+        let item = list.join(index);
+        if self.has(&item) { item } else { list.clone() }
+    }
+
     /// Where `key` stands; the nearest table around it if it does not.
     pub(super) fn place(&self, key: &KeyPath, part: Part) -> Option<Place> {
         match self.spans.get(key) {
@@ -145,6 +156,12 @@ impl Document {
     /// True if the value of `key` must not be shown.
     pub(super) fn is_secret(&self, key: &KeyPath) -> bool {
         self.spans.get(key).is_some_and(|spans| self.secrets.contains(&spans.value))
+    }
+
+    /// The texts below `path` that stand where the place of a secret should.
+    pub(super) fn plain_secrets(&self, path: &KeyPath) -> Vec<KeyPath> {
+        let below = self.spans.keys().filter(|key| key.0.starts_with(&path.0));
+        below.filter(|key| self.is_secret(key) && key.key() != "literal").cloned().collect()
     }
 
     /// `message` without any secret that stands in the file.

@@ -70,7 +70,7 @@ pub struct Mistake {
     /// What is wrong: lower case, no full stop, literals in backticks.
     pub message: String,
     /// Where; `None` where it comes from a flag or a default.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// A few words to stand beside the caret.
     pub label: Option<String>,
     /// What to do about it.
@@ -86,7 +86,7 @@ impl Mistake {
     /// Says where.
     #[must_use]
     pub fn at(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+        self.place = place.map(Box::new);
         self
     }
 
@@ -134,6 +134,8 @@ pub enum MistakeKind {
     UnknownReference,
     /// A domain that no DNS challenge can prove.
     Domain,
+    /// Something that a later version will do.
+    NotYet,
     /// No `[dns.*]` table has a zone that contains the name.
     NoCredential,
     /// A name that a wildcard beside it covers already (a warning).
@@ -144,7 +146,7 @@ pub enum MistakeKind {
 
 impl MistakeKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::MissingKey,
@@ -153,6 +155,7 @@ impl MistakeKind {
         Self::Duplicate,
         Self::UnknownReference,
         Self::Domain,
+        Self::NotYet,
         Self::NoCredential,
         Self::RedundantName,
         Self::ReadableSecret,
@@ -170,6 +173,7 @@ impl MistakeKind {
             Self::Duplicate => "config-duplicate",
             Self::UnknownReference => "config-unknown-reference",
             Self::Domain => "config-domain",
+            Self::NotYet => "config-not-yet",
             Self::NoCredential => "config-no-credential",
             Self::RedundantName => "config-redundant-name",
             Self::ReadableSecret => "config-readable-secret",

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 const ORDERS_AT_ONCE: usize = 256;
 
 /// What every order is handed. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// What survives a crash.
     pub store: Store,
@@ -71,6 +71,15 @@ impl Context {
     }
 }
 
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("store", &self.store)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A certificate that is to be obtained now.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -78,6 +87,8 @@ pub struct Request {
     pub certificate: CertificateConfig,
     /// The CA to obtain it from.
     pub authority: Arc<Authority>,
+    /// What the store is to remember of it, as JSON of the caller's: enough to renew it.
+    pub remembered: String,
     /// The user's own request, instead of a key of ours.
     pub csr: Option<CertificateRequest>,
     /// Prove the names ahead of the order, where the CA lets one (RFC 8555 §7.4.1).

@@ -5,12 +5,12 @@ use super::finalize::Finalized;
 use super::order::Subject;
 use super::run::Run;
 use super::{IssueError, Stage};
-use crate::acme::{CertificateChain, RenewalInfo};
+use crate::acme::CertificateChain;
 use crate::deploy::FileSet;
 use crate::event::Outcome;
+use crate::inventory::remembered_advice;
 use crate::plan::{self, Held};
-use crate::store::{KeyBytes, NewVersion, OrderId, RenewalInformation};
-use jiff::SignedDuration;
+use crate::store::{KeyBytes, NewVersion, OrderId};
 
 /// The certificate is stored; only its files are not in place.
 pub(super) struct Downloaded {
@@ -50,6 +50,11 @@ fn new_version(run: &Run<'_>, chain: &CertificateChain, subject: &Subject) -> Ne
         chain_pem: chain.full_chain_pem(),
         key: match subject {
             Subject::Key(key) => Some(KeyBytes::new(key.pkcs8().to_vec())),
+            Subject::Request { .. } => None,
+        },
+        names: run.names.clone(),
+        key_type: match subject {
+            Subject::Key(key) => key.key_type().map(|key_type| key_type.to_string()),
             Subject::Request { .. } => None,
         },
         not_before: chain.not_before,
@@ -118,23 +123,10 @@ async fn advice(run: &Run<'_>, chain: &CertificateChain) -> Option<jiff::Timesta
             return None;
         }
     };
-    let renewal = remembered(&info, run.now());
+    let renewal = remembered_advice(&info, run.now());
     if let Err(error) = run.context.store.record_renewal(run.certificate(), &renewal).await {
         tracing::warn!(%error, "the CA's advice was not written down");
         return None;
     }
     Some(renewal.chosen)
-}
-
-/// The CA's advice with the moment that we chose in its window, as the store keeps it.
-#[must_use]
-pub fn remembered(info: &RenewalInfo, now: jiff::Timestamp) -> RenewalInformation {
-    let again = SignedDuration::try_from(info.ask_again).unwrap_or(SignedDuration::from_hours(6));
-    RenewalInformation {
-        start: info.start,
-        end: info.end,
-        chosen: info.pick(&mut rand::rng()),
-        explanation_url: info.explanation.as_ref().map(ToString::to_string),
-        next_look: now + again,
-    }
 }

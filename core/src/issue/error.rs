@@ -165,9 +165,9 @@ impl IssueError {
             Self::Acme(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
-            Self::Certificate(_) => {
-                Some("the old files are untouched; run it again, and tell the CA if it happens again".to_owned())
-            }
+            Self::Certificate(_) => Some(
+                "the old files are untouched; run it again, and tell the CA if it happens again".to_owned(),
+            ),
             Self::LeftRecords { error, .. } => error.hint(),
             Self::Stored { .. } => Some("was `dns01.db` changed by something else?".to_owned()),
             Self::ChallengeName { .. }
@@ -195,7 +195,9 @@ impl IssueError {
     #[must_use]
     pub fn name_failures(&self) -> &[NameFailure] {
         match self {
-            Self::Acme(AcmeError::OrderInvalid { failures, .. } | AcmeError::Deadline { failures, .. }) => failures,
+            Self::Acme(AcmeError::OrderInvalid { failures, .. } | AcmeError::Deadline { failures, .. }) => {
+                failures
+            }
             Self::LeftRecords { error, .. } => error.name_failures(),
             _ => &[],
         }

@@ -52,9 +52,9 @@ pub(super) struct Ordered {
 /// Looks for an order that a crash left behind; without one, plans a new one.
 pub(super) async fn resume_or_plan(run: &Run<'_>) -> Result<Stage, IssueError> {
     let wanted = &run.request.certificate;
-    let remembered = serde_json::to_string(wanted).expect("a certificate's wishes are plain data");
-    run.context.store.remember_certificate(run.certificate(), &run.names, &remembered).await?;
-    let open = run.context.store.open_order(&run.account_name, &run.names).await?;
+    let store = &run.context.store;
+    store.remember_certificate(run.certificate(), &run.names, &run.request.remembered).await?;
+    let open = store.open_order(&run.account_name, &run.names).await?;
     let resumed = match open {
         Some(open) => resume(run, open).await?,
         None => None,
@@ -217,7 +217,8 @@ async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, Issu
             OpenOrder::Found(order) => Ok(*order),
             OpenOrder::None => Ok(run.account.new_order(&new).await?),
             OpenOrder::NotListed => {
-                run.events.warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
+                run.events
+                    .warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
                 Ok(run.account.new_order(&new).await?)
             }
         },
@@ -252,7 +253,7 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
         name: domain.base.clone(),
         wildcard: domain.wildcard,
         ca_identities: directory.meta.caa_identities.clone(),
-        account_url: run.account.url().to_string(),
+        account_url: Some(run.account.url().to_string()),
         method: run.request.certificate.challenge.to_string(),
     });
     let decide = async |question: CaaQuestion| {
@@ -271,7 +272,8 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
 
 /// Finds out before the order whether every record has a place; what is found stays cached.
 async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
-    let places = try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
+    let places =
+        try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
     run.narrow_announcement(
         places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
     );

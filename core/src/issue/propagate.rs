@@ -57,9 +57,8 @@ fn by_zone(run: &Run<'_>, answers: &[Answer]) -> BTreeMap<ZoneName, ZoneWait> {
         let location = &answer.place.location;
         let mut rules = answer.place.route.rules.clone();
         rules.timeout = rules.timeout.min(run.time_left());
-        let zone = zones
-            .entry(location.zone.clone())
-            .or_insert_with(|| ZoneWait { rules, names: BTreeMap::new() });
+        let zone =
+            zones.entry(location.zone.clone()).or_insert_with(|| ZoneWait { rules, names: BTreeMap::new() });
         zone.names
             .entry(location.challenge_name.clone())
             .or_insert_with(|| Awaited { location: location.clone(), values: Vec::new() })

@@ -4,10 +4,11 @@ use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
 use crate::acme::{self, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
+use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold};
-use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use crate::store::{AccountName, Lease, OrderId};
+use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use jiff::Timestamp;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -214,7 +215,10 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the walk: records removed, failure remembered, turn given on.
-    pub(super) async fn end(self: Box<Self>, walked: Result<Issued, IssueError>) -> Result<Issued, IssueError> {
+    pub(super) async fn end(
+        self: Box<Self>,
+        walked: Result<Issued, IssueError>,
+    ) -> Result<Issued, IssueError> {
         drop(locked(&self.announcement).take());
         let left = self.records_removed().await;
         if let (Ok(_), false) = (&walked, left.is_empty()) {
@@ -286,18 +290,11 @@ async fn obtained_since(
 ) -> Result<Option<Issued>, IssueError> {
     let name = request.certificate.name.as_str();
     let Some(certificate) = context.store.certificate(name).await? else { return Ok(None) };
+    let Some(held) = inventory::held(&certificate) else { return Ok(None) };
     let Some(version) = certificate.current else { return Ok(None) };
     if Some(version.number) <= before || certificate.failure.is_some() {
         return Ok(None);
     }
-    let held = plan::Held {
-        names: certificate.names.into_iter().collect(),
-        key_type: None,
-        not_before: version.not_before,
-        not_after: version.not_after,
-        revoked: version.revoked_at.is_some(),
-        advised: certificate.renewal.map(|renewal| renewal.chosen),
-    };
     Ok(Some(Issued {
         certificate: name.to_owned(),
         version: version.number,

@@ -13,7 +13,8 @@ impl Propagated {
     pub(super) async fn validate(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let Self { id, order, subject, answers } = self;
         let watch = run.events.begin(Step::Validate);
-        let posts = answers.iter().map(|answer| run.account.respond(&answer.authorization, &answer.challenge));
+        let posts =
+            answers.iter().map(|answer| run.account.respond(&answer.authorization, &answer.challenge));
         try_join_all(posts).await?;
         let order = run.account.wait_ready(order).await?;
         run.remove_records();

@@ -209,6 +209,19 @@ impl Store {
         }
     }
 
+    /// True if `certificate` has an order that was not ended.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    pub async fn has_open_order(&self, certificate: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM orders WHERE certificate = $1 AND state = 'open' LIMIT 1")
+            .bind(certificate.to_owned())
+            .fetch_optional(self.reads())
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(row.is_some())
+    }
+
     /// All open orders, oldest first.
     ///
     /// # Errors
