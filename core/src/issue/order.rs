@@ -253,7 +253,7 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
         name: domain.base.clone(),
         wildcard: domain.wildcard,
         ca_identities: directory.meta.caa_identities.clone(),
-        account_url: run.account.url().to_string(),
+        account_url: Some(run.account.url().to_string()),
         method: run.request.certificate.challenge.to_string(),
     });
     let decide = async |question: CaaQuestion| {

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
-const USAGE: &str = "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n\
-  --keep DIRECTORY  keep configurations and logs there\n\
-  --zone NAME       make a zone below test. first; the command gets its RFC2136_ variables";
+const USAGE: &str = concat!(
+    "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n",
+    "  --keep DIRECTORY  keep configurations and logs there\n",
+    "  --zone NAME       make a zone below test. first; the command gets its RFC2136_ variables",
+);
 
 /// Set for the second life of the program, inside the namespaces.
 const INSIDE: &str = "DNS01_RIG_INSIDE";
@@ -126,6 +128,9 @@ fn inside(directory: &Path, arguments: &Arguments) -> ExitCode {
     if !status.success() {
         show_complaints(directory);
     }
+    for what in process::last_lines(&rig.skipped(), usize::MAX, |_| true).lines() {
+        say(&format!("skipped: {what}: Debian's Pebble cannot do it"));
+    }
     drop(servers);
     exit_code(status)
 }
@@ -213,4 +218,34 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the program's own words go beside the command's output")]
 fn say(text: &str) {
     eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Option<Arguments> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn everything_after_the_dashes_is_the_command() {
+        let arguments = words("--keep /tmp/k --zone example.test -- prog --keep x").unwrap();
+        assert_eq!(arguments.keep.as_deref(), Some(Path::new("/tmp/k")));
+        assert_eq!(arguments.zone.as_deref(), Some("example.test"));
+        assert_eq!(arguments.command, ["prog", "--keep", "x"]);
+    }
+
+    #[test]
+    fn a_command_line_without_a_command_is_refused() {
+        for line in ["", "--", "true", "--keep", "--zone example.test"] {
+            assert!(words(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_the_commands_own() {
+        assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), ExitCode::from(7));
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), ExitCode::from(137), "killed by SIGKILL");
+    }
 }

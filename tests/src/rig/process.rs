@@ -1,5 +1,6 @@
 //! Servers as children: started, waited for, killed with their owner.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -72,6 +73,19 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A server program to be started. Debian confines some to their usual folders by AppArmor,
+/// where that is in force; the rig's folder is none of them.
+pub(super) fn server(program: impl AsRef<OsStr>) -> Command {
+    let enforced =
+        std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
+    if !enforced {
+        return Command::new(program);
+    }
+    let mut command = Command::new("aa-exec");
+    command.args(["-p", "unconfined", "--"]).arg(program);
+    command
 }
 
 /// How often a condition is looked at.
