@@ -1,7 +1,16 @@
 //! What went wrong, as it is shown: what, where, what was left, what to do about it.
 
-use crate::output::words::printable;
+use crate::output::words::{self, printable};
+use dns01_core::acme::AcmeError;
+use dns01_core::authority::AuthorityError;
 use dns01_core::config::{ConfigError, Mistake, Place};
+use dns01_core::deploy::DeployError;
+use dns01_core::dns::DnsError;
+use dns01_core::issue::{IssueError, Request};
+use dns01_core::keys::KeyError;
+use dns01_core::records::RecordsError;
+use dns01_core::store::StoreError;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -36,7 +45,7 @@ pub(crate) struct Failure {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "place")]
     pub(crate) place: Option<Box<Place>>,
     #[serde(skip)]
-    label: Option<String>,
+    pub(crate) label: Option<String>,
     /// What lies behind it, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) causes: Vec<String>,
@@ -49,6 +58,9 @@ pub(crate) struct Failure {
     /// What stands somewhere because of it, or that nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) aftermath: Vec<String>,
+    /// When the next try makes sense, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_at: Option<Timestamp>,
     #[serde(skip)]
     pub(crate) exit: Exit,
 }
@@ -73,6 +85,7 @@ impl Failure {
             details: Vec::new(),
             hint: None,
             aftermath: Vec::new(),
+            retry_at: None,
             exit,
         }
     }
@@ -115,7 +128,7 @@ impl Failure {
             excerpt(place, self.label.as_deref()).iter().for_each(|line| add(line));
         }
         for line in &self.details {
-            add(&format!("  {}", printable(line)).trim_end());
+            add(format!("  {}", printable(line)).trim_end());
         }
         if let Some(hint) = &self.hint {
             add(&format!("  hint: {}", printable(hint)));
@@ -153,6 +166,107 @@ impl From<Mistake> for Failure {
             hint: mistake.hint,
             ..Self::usage(mistake.kind.id(), mistake.message)
         }
+    }
+}
+
+impl Failure {
+    /// A failure of a room, with what it says itself.
+    fn of_room(
+        id: &'static str,
+        error: &(dyn std::error::Error + 'static),
+        hint: Option<String>,
+        exit: Exit,
+    ) -> Self {
+        Self { hint, ..Self::new(id, error.to_string(), exit).caused_by(error) }
+    }
+
+    /// Why `request` did not lead to a certificate.
+    pub(crate) fn of_order(request: &Request, error: &IssueError) -> Self {
+        let root = error.root();
+        let exit = match error.id() {
+            "store" | "ca-unreachable" | "busy" => Exit::NothingTried,
+            _ if matches!(root, IssueError::BackOff { .. }) => Exit::NothingTried,
+            _ => Exit::SomeFailed,
+        };
+        let mut failure = Self::of_room(error.id(), root, error.hint(), exit);
+        failure.details = details(root);
+        failure.retry_at = error.retry_at();
+        if let Some(at) = failure.retry_at {
+            failure.aftermath.push(format!("the next try makes sense from {}", words::moment(at)));
+        }
+        for left in error.left_behind() {
+            failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));
+        }
+        if matches!(root, IssueError::Propagation(_)) {
+            failure
+                .aftermath
+                .push(format!("nothing was counted against you at {}", request.authority.name()));
+        }
+        failure
+    }
+}
+
+/// The lines that tell more: the table of name servers.
+fn details(error: &IssueError) -> Vec<String> {
+    if let IssueError::Propagation(failure) = error {
+        let table = failure.render();
+        return table.lines().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned()).collect();
+    }
+    Vec::new()
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::of_room("store", &error, error.hint(), Exit::NothingTried)
+    }
+}
+
+impl From<RecordsError> for Failure {
+    fn from(error: RecordsError) -> Self {
+        Self::of_room("records", &error, error.hint(), Exit::SomeFailed)
+    }
+}
+
+impl From<DnsError> for Failure {
+    fn from(error: DnsError) -> Self {
+        Self::of_room("dns", &error, error.hint(), Exit::SomeFailed)
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        Self::of_room("deploy", &error, error.hint(), Exit::SomeFailed)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::of_room("key", &error, None, Exit::SomeFailed)
+    }
+}
+
+impl From<AuthorityError> for Failure {
+    fn from(error: AuthorityError) -> Self {
+        Self::from(IssueError::from(error))
+    }
+}
+
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        Self::from(IssueError::from(error))
+    }
+}
+
+/// An error outside any order; its ids are those of orders.
+impl From<IssueError> for Failure {
+    fn from(error: IssueError) -> Self {
+        let exit = match error.id() {
+            "store" | "ca-unreachable" => Exit::NothingTried,
+            _ => Exit::SomeFailed,
+        };
+        let mut failure = Self::of_room(error.id(), &error, error.hint(), exit);
+        failure.details = details(&error);
+        failure
     }
 }
 
