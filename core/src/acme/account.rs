@@ -349,12 +349,13 @@ impl fmt::Debug for Account {
 #[cfg(test)]
 mod tests {
     use super::super::fake_ca::{Answer, Asked, FakeCa};
-    use super::super::signer::{AccountKeyType, SoftwareKey};
+    use super::super::signer::SoftwareKey;
     use super::*;
+    use crate::keys::KeyType;
     use serde_json::json;
 
     fn key() -> Arc<dyn Signer> {
-        Arc::new(SoftwareKey::generate(AccountKeyType::Ec256).unwrap())
+        Arc::new(SoftwareKey::generate(KeyType::Ec256).unwrap())
     }
 
     fn account_reply(status: u16) -> Answer {

@@ -3,9 +3,10 @@
 
 use super::account::{Account, AccountUrl};
 use super::limits::Limits;
-use super::signer::{AccountKeyType, SoftwareKey};
+use super::signer::SoftwareKey;
 use super::transport::{CaEndpoint, Client};
 use crate::clock::Clock;
+use crate::keys::KeyType;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -138,7 +139,7 @@ impl FakeCa {
 
     /// An account at this CA.
     pub(super) fn account(&self) -> Account {
-        let key = SoftwareKey::generate(AccountKeyType::Ec256).unwrap();
+        let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
         self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)))
     }
 
