@@ -168,14 +168,14 @@ pub(crate) mod tests {
 
     /// Runs `life` as a process of its own that is killed at its end: its tasks stop where
     /// they are, and nothing that destructors ask for is done.
-    pub(crate) fn killed_process<T: Send + 'static, F: Future<Output = T>>(
+    pub(crate) async fn killed_process<T: Send + 'static, F: Future<Output = T>>(
         life: impl FnOnce() -> F + Send + 'static,
     ) -> T {
-        let process = std::thread::spawn(move || {
+        let process = tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(life())
         });
-        process.join().unwrap()
+        process.await.unwrap()
     }
 
     #[tokio::test]

@@ -190,10 +190,11 @@ mod tests {
     async fn a_killed_holders_lease_is_taken_over_at_once() {
         let (directory, store) = temporary().await;
         let path = directory.path().to_path_buf();
-        let fence =
-            killed_process(
-                move || async move { open(&path).await.lease("a").await.unwrap().unwrap().fence() },
-            );
+        let killed = killed_process(move || async move {
+            let store = open(&path).await;
+            store.lease("a").await.unwrap().unwrap().fence()
+        });
+        let fence = killed.await;
         let lease = store.lease("a").await.unwrap().unwrap();
         assert!(lease.fence() > fence);
     }

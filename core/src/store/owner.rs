@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     /// A process that becomes an owner and is killed.
-    fn killed_owner(directory: &Path) -> OwnerId {
+    async fn killed_owner(directory: &Path) -> OwnerId {
         let directory = directory.to_path_buf();
         killed_process(move || async move {
             let store = open(&directory).await;
@@ -217,13 +217,14 @@ mod tests {
             assert!(store.is_alive(&id).unwrap());
             id
         })
+        .await
     }
 
     #[tokio::test]
     async fn an_owner_lives_as_long_as_its_process() {
         let (directory, store) = temporary().await;
         let ours = store.owner().await.unwrap().id().clone();
-        let killed = killed_owner(directory.path());
+        let killed = killed_owner(directory.path()).await;
         let other = open(directory.path()).await;
         assert!(other.is_alive(&ours).unwrap());
         assert!(!other.is_alive(&killed).unwrap());
@@ -233,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn looking_at_an_owner_does_not_keep_it_alive() {
         let (directory, store) = temporary().await;
-        let killed = killed_owner(directory.path());
+        let killed = killed_owner(directory.path()).await;
         let looking = File::open(store.lock_path(&killed)).unwrap();
         looking.try_lock_shared().unwrap();
         assert!(!store.is_alive(&killed).unwrap());
@@ -243,7 +244,7 @@ mod tests {
     async fn the_dead_are_buried_and_the_living_are_not() {
         let (directory, store) = temporary().await;
         let ours = store.owner().await.unwrap().id().clone();
-        let killed = killed_owner(directory.path());
+        let killed = killed_owner(directory.path()).await;
         store.bury_dead_owners().await.unwrap();
         assert!(!store.lock_path(&killed).exists());
         assert!(store.is_alive(&ours).unwrap());
