@@ -67,13 +67,10 @@ fn a_key_writes_in_its_own_zone_and_within_its_grant_only() {
     let script = format!("zone {0}\nupdate add _acme-challenge.{0}. 60 TXT x\n", other.name());
     assert!(!nsupdate(&mine, &script), "a foreign zone takes no update");
 
-    let narrow = Rig::get().zone();
-    let zone =
-        narrow.clone().named("narrow.test").grant(Grant::Names(vec!["_acme-challenge.narrow.test".into()]));
-    let zone = zone.create();
-    assert!(nsupdate(&zone, "update add _acme-challenge.narrow.test. 60 TXT x\n"));
-    assert!(!nsupdate(&zone, "update add www.narrow.test. 60 TXT x\n"));
-    assert_eq!(zone.all_txt(), [("_acme-challenge.narrow.test".to_owned(), "x".to_owned())]);
+    let zone = Rig::get().zone().grant(Grant::Names(vec!["_acme-challenge".to_owned()])).create();
+    assert!(nsupdate(&zone, &format!("update add {}. 60 TXT x\n", zone.challenge())));
+    assert!(!nsupdate(&zone, &format!("update add {}. 60 TXT x\n", zone.host("www"))));
+    assert_eq!(zone.all_txt(), [(zone.challenge(), "x".to_owned())]);
 }
 
 #[test]
@@ -107,7 +104,7 @@ fn a_sub_zone_is_delegated_from_its_parent() {
 fn a_made_up_name_server_stands_in_the_delegation_and_at_the_apex() {
     let rig = Rig::get();
     let nobody = rig.network().address(1);
-    let zone = rig.zone().server("ns3", &[nobody]).create();
+    let zone = rig.zone().server("ns3", [nobody]).create();
     let tld = query::ask(address::dns(address::TLD), zone.name(), RecordType::NS).unwrap();
     let apex = query::ask(Secondary::Nsd.address(), zone.name(), RecordType::NS).unwrap();
     assert_eq!((tld.authorities.len(), apex.answers.len()), (3, 3));
@@ -132,6 +129,27 @@ fn knot_and_powerdns_take_updates_as_primaries() {
 }
 
 #[test]
+fn powerdns_opens_its_http_api_to_its_key_only() {
+    let (url, key) = Rig::get().powerdns_api();
+    let status = |key: &str| {
+        let header = format!("X-API-Key: {key}");
+        let arguments = [
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-H",
+            &header,
+            &format!("{url}/servers/localhost"),
+        ];
+        let output = std::process::Command::new("curl").args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!((status(key).as_str(), status("another").as_str()), ("200", "401"));
+}
+
+#[test]
 fn many_zones_can_be_made_at_once() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -151,6 +169,9 @@ fn networks_do_not_overlap() {
 #[test]
 fn every_pebble_is_as_ordered() {
     let rig = Rig::get();
+    if !rig.has_current_pebble("rig_stands: profiles and external accounts") {
+        return;
+    }
     let month = Duration::from_secs(30 * 86_400);
     let pebble = rig
         .pebble()

@@ -242,3 +242,41 @@ impl std::fmt::Display for Outcome {
         write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, patience: Duration) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Running::start(command, patience)
+    }
+
+    #[test]
+    fn both_streams_and_the_exit_code_are_kept() {
+        let outcome = shell("echo out; echo err >&2; exit 3", PATIENCE).wait();
+        assert_eq!((outcome.code, outcome.signal), (Some(3), None));
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn output_larger_than_a_pipe_does_not_block_it() {
+        let outcome = shell("head -c 300000 /dev/zero | tr '\\0' x", PATIENCE).wait().succeeded();
+        assert_eq!(outcome.stdout.len(), 300_000);
+    }
+
+    #[test]
+    #[should_panic(expected = "it was still running")]
+    fn a_run_that_does_not_end_is_killed_and_reported() {
+        let _ = shell("exec sleep 60", Duration::from_millis(50)).wait();
+    }
+
+    #[test]
+    fn a_signal_is_told_from_an_exit_code() {
+        let running = shell("exec sleep 60", PATIENCE);
+        running.signal(rustix::process::Signal::TERM);
+        let outcome = running.wait();
+        assert_eq!((outcome.code, outcome.signal), (None, Some(15)));
+    }
+}

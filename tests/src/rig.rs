@@ -91,8 +91,40 @@ impl Rig {
         &self.ca_directory
     }
 
+    /// What the shared Pebble was asked so far: method and kind, as [`Pebble::requests`].
+    #[must_use]
+    pub fn ca_requests(&self) -> Vec<(String, String)> {
+        pebble::requests(&self.log("pebble"))
+    }
+
+    /// The root of the certificates that the shared Pebble issues, PEM.
+    #[must_use]
+    pub fn ca_root(&self) -> String {
+        let url = format!("https://{}:15000/roots/0", address::PEBBLE);
+        pebble::fetch(&self.ca_bundle(), &url, None)
+    }
+
+    /// Whether Pebble is the current one. Debian's lacks Retry-After, renewal information,
+    /// profiles, dns-account-01 and dns-persist-01: a test of `what` asks first and returns
+    /// on `false`; the rig names it as skipped at its end.
+    #[must_use]
+    pub fn has_current_pebble(&self, what: &str) -> bool {
+        let directory = pebble::fetch(&self.ca_bundle(), self.ca_directory(), None);
+        let current = directory.contains("renewalInfo");
+        if !current {
+            let mut skipped = std::fs::read_to_string(self.skipped()).unwrap_or_default();
+            skipped += &format!("{what}\n");
+            std::fs::write(self.skipped(), skipped).expect("the rig's directory is writable");
+        }
+        current
+    }
+
+    fn skipped(&self) -> PathBuf {
+        self.directory.join("skipped")
+    }
+
     /// The PEM bundle that verifies every HTTPS server of the rig (not the issued
-    /// certificates: their root is [`Pebble::root`]).
+    /// certificates: their root is [`Rig::ca_root`] or [`Pebble::root`]).
     #[must_use]
     pub fn ca_bundle(&self) -> PathBuf {
         tls::bundle(&self.directory)

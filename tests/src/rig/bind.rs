@@ -2,7 +2,7 @@
 //! address asked, so that each answers as if it stood alone.
 
 use super::address::{PRIMARY, ROOT, TLD, dns};
-use super::process::{Service, run};
+use super::process::{Service, run, server};
 use super::{Key, query};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) fn start(directory: &Path, admin: &Key, keys: &[Key]) -> Service {
         ),
     );
     admin.file(&home);
-    let mut command = Command::new("named");
+    let mut command = server("named");
     command.args(["-4", "-f", "-n", "2", "-c"]).arg(home.join("named.conf"));
     Service::start("named", directory, &mut command)
 }

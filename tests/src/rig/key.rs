@@ -96,3 +96,23 @@ impl fmt::Debug for Key {
         write!(f, "Key({} {})", self.name, self.algorithm.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_has_one_key_of_each_algorithm() {
+        let pool = Key::pool();
+        for algorithm in Algorithm::ALL {
+            let key = Key::pick(&pool, 5, algorithm);
+            assert_eq!((key.name, key.algorithm), (format!("zone5.{}", algorithm.name()), algorithm));
+        }
+    }
+
+    #[test]
+    fn a_key_shown_for_debugging_keeps_its_secret() {
+        let key = Key::generate("k", Algorithm::Sha256);
+        assert!(!format!("{key:?}").contains(&key.secret));
+    }
+}

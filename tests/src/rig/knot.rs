@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::address::{KNOT, PRIMARY};
-use super::process::{Service, attempt, run};
+use super::process::{Service, attempt, run, server};
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,9 @@ use std::process::Command;
 /// Writes the configuration and starts it.
 pub(super) fn start(directory: &Path, admin: &Key) -> Service {
     let home = directory.join("knot");
-    std::fs::create_dir_all(home.join("zones")).expect("the rig's directory is writable");
+    for folder in ["zones", "db"] {
+        std::fs::create_dir_all(home.join(folder)).expect("the rig's directory is writable");
+    }
     let path = home.display();
     let configuration = format!(
         r#"server:
@@ -83,7 +85,7 @@ template:
         secret = admin.secret,
     );
     std::fs::write(home.join("knot.conf"), configuration).expect("the rig's directory is writable");
-    let mut command = Command::new("knotd");
+    let mut command = server("knotd");
     command.arg("-c").arg(home.join("knot.conf"));
     Service::start("knotd", directory, &mut command)
 }

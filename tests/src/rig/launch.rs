@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
-const USAGE: &str = "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n\
-  --keep DIRECTORY  keep configurations and logs there\n\
-  --zone NAME       make a zone below test. first; the command gets its RFC2136_ variables";
+const USAGE: &str = concat!(
+    "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n",
+    "  --keep DIRECTORY  keep configurations and logs there\n",
+    "  --zone NAME       make a zone below test. first; the command gets its RFC2136_ variables",
+);
 
 /// Set for the second life of the program, inside the namespaces.
 const INSIDE: &str = "DNS01_RIG_INSIDE";
@@ -123,10 +125,13 @@ fn inside(directory: &Path, arguments: &Arguments) -> ExitCode {
             return ExitCode::from(127);
         }
     };
-    drop(servers);
     if !status.success() {
-        show_logs(directory);
+        show_complaints(directory);
     }
+    for what in process::last_lines(&rig.skipped(), usize::MAX, |_| true).lines() {
+        say(&format!("skipped: {what}: Debian's Pebble cannot do it"));
+    }
+    drop(servers);
     exit_code(status)
 }
 
@@ -180,13 +185,21 @@ impl Rig {
     }
 }
 
-fn show_logs(directory: &Path) {
+/// What the servers complained about, a few lines each.
+fn show_complaints(directory: &Path) {
+    const SIGNS: [&str; 5] = ["error", "warning", "critical", "fatal", "servfail"];
     let mut logs: Vec<PathBuf> = std::fs::read_dir(directory.join("log"))
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
     logs.sort();
     for log in logs {
-        say(&format!("rig: the end of {}:\n{}", log.display(), process::tail(&log, 6)));
+        let lines = process::last_lines(&log, 6, |line| {
+            let line = line.to_lowercase();
+            SIGNS.iter().any(|sign| line.contains(sign))
+        });
+        if !lines.is_empty() {
+            say(&format!("rig: complaints in {}:\n{lines}", log.display()));
+        }
     }
 }
 
@@ -205,4 +218,34 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the program's own words go beside the command's output")]
 fn say(text: &str) {
     eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Option<Arguments> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn everything_after_the_dashes_is_the_command() {
+        let arguments = words("--keep /tmp/k --zone example.test -- prog --keep x").unwrap();
+        assert_eq!(arguments.keep.as_deref(), Some(Path::new("/tmp/k")));
+        assert_eq!(arguments.zone.as_deref(), Some("example.test"));
+        assert_eq!(arguments.command, ["prog", "--keep", "x"]);
+    }
+
+    #[test]
+    fn a_command_line_without_a_command_is_refused() {
+        for line in ["", "--", "true", "--keep", "--zone example.test"] {
+            assert!(words(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_the_commands_own() {
+        assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), ExitCode::from(7));
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), ExitCode::from(137), "killed by SIGKILL");
+    }
 }

@@ -1,7 +1,7 @@
 //! NSD: `ns2` of every zone.
 
 use super::address::{NSD, PRIMARY};
-use super::process::{Service, attempt, run};
+use super::process::{Service, attempt, run, server};
 use std::path::Path;
 use std::process::Command;
 
@@ -46,7 +46,7 @@ pattern:
 "#
     );
     std::fs::write(home.join("nsd.conf"), configuration).expect("the rig's directory is writable");
-    let mut command = Command::new("nsd");
+    let mut command = server("nsd");
     command.arg("-d").arg("-c").arg(home.join("nsd.conf"));
     Service::start("nsd", directory, &mut command)
 }

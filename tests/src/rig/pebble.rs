@@ -1,13 +1,12 @@
 //! Pebble: the CA.
 
 use super::address::{RESOLVER, dns};
-use super::process::{Service, wait_until};
+use super::process::{Service, server, wait_until};
 use super::{Rig, network, tls};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 /// The ACME port of every Pebble.
@@ -173,7 +172,7 @@ impl<'a> PebbleBuilder<'a> {
         }
         std::fs::write(&configuration, json!({ "pebble": settings }).to_string())
             .expect("the rig's directory is writable");
-        let mut command = Command::new(program());
+        let mut command = server(program());
         command.arg("-config").arg(&configuration).arg("-dnsserver").arg(self.resolver.to_string());
         if self.strict {
             command.arg("-strict");
@@ -251,7 +250,9 @@ impl Pebble {
         self.service.log()
     }
 
-    /// Every ACME request so far: method and path, in the order of the log.
+    /// Every ACME request so far: method and kind (`/dir`, `/nonce-plz`, `/sign-me-up`,
+    /// `/order-plz`, `/authZ/`, `/chalZ/`, `/my-order/`, `/finalize-order/`, `/certZ/`,
+    /// `/draft-ietf-acme-ari-03/renewalInfo/` …), in the order of the log.
     #[must_use]
     pub fn requests(&self) -> Vec<(String, String)> {
         requests(&self.log())
@@ -282,7 +283,7 @@ impl Pebble {
     }
 }
 
-/// Requests in a Pebble log: method and path.
+/// Requests in a Pebble log: method and kind.
 pub(super) fn requests(log: &str) -> Vec<(String, String)> {
     let request = |line: &str| {
         let (front, _) = line.split_once(" -> calling handler()")?;
@@ -318,4 +319,19 @@ pub(super) fn fetch(bundle: &Path, url: &str, body: Option<String>) -> String {
     std::thread::scope(|scope| scope.spawn(run).join())
         .expect("the exchange does not panic")
         .unwrap_or_else(|error: reqwest::Error| panic!("{url}: {error:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_from_the_log_in_order() {
+        let log = "Pebble 2026/11/22 01:47:51 GET /dir -> calling handler()\n\
+                   Pebble 2026/11/22 01:47:51 order x set INVALID\n\
+                   Pebble 2026/11/22 01:47:52 POST /order-plz -> calling handler()\n";
+        let seen = requests(log);
+        let seen: Vec<_> = seen.iter().map(|(method, kind)| (method.as_str(), kind.as_str())).collect();
+        assert_eq!(seen, [("GET", "/dir"), ("POST", "/order-plz")]);
+    }
 }

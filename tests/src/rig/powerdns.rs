@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::address::{POWERDNS, POWERDNS_API_PORT};
-use super::process::{Service, run};
+use super::process::{Service, run, server};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -49,7 +49,7 @@ loglevel=5
 "#
     );
     std::fs::write(home.join("pdns.conf"), configuration).expect("the rig's directory is writable");
-    let mut command = Command::new("pdns_server");
+    let mut command = server("pdns_server");
     command.arg(format!("--config-dir={path}"));
     Service::start("pdns_server", directory, &mut command)
 }

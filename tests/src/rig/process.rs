@@ -1,5 +1,6 @@
 //! Servers as children: started, waited for, killed with their owner.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -38,7 +39,7 @@ impl Service {
             if ended.is_some() || Instant::now() > deadline {
                 let how =
                     ended.map_or("is not ready after 20 s".to_owned(), |status| format!("ended: {status}"));
-                panic!("{} {how}\n{}", self.name, tail(&self.log, 40));
+                panic!("{} {how}\n{}", self.name, last_lines(&self.log, 40, |_| true));
             }
             std::thread::sleep(POLL);
         }
@@ -72,6 +73,19 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A server program to be started. Debian confines some to their usual folders by AppArmor,
+/// where that is in force; the rig's folder is none of them.
+pub(super) fn server(program: impl AsRef<OsStr>) -> Command {
+    let enforced =
+        std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
+    if !enforced {
+        return Command::new(program);
+    }
+    let mut command = Command::new("aa-exec");
+    command.args(["-p", "unconfined", "--"]).arg(program);
+    command
 }
 
 /// How often a condition is looked at.
@@ -130,10 +144,10 @@ pub(super) fn read_log(directory: &Path, server: &str) -> String {
     std::fs::read_to_string(log_file(directory, server)).unwrap_or_default()
 }
 
-/// The last `lines` lines of a file.
-pub(super) fn tail(path: &Path, lines: usize) -> String {
+/// The last `count` lines of a file that `wanted` picks.
+pub(super) fn last_lines(path: &Path, count: usize, wanted: impl Fn(&str) -> bool) -> String {
     let text =
         std::fs::read(path).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
-    let skip = text.lines().count().saturating_sub(lines);
-    text.lines().skip(skip).fold(String::new(), |all, line| all + line + "\n")
+    let lines: Vec<&str> = text.lines().filter(|line| wanted(line)).collect();
+    lines[lines.len().saturating_sub(count)..].iter().fold(String::new(), |all, line| all + line + "\n")
 }

@@ -1,11 +1,10 @@
 //! Unbound: the recursive resolver of everybody in the rig, Pebble included.
 
 use super::address::{RESOLVER, ROOT, dns};
-use super::process::Service;
+use super::process::{Service, server};
 use super::query;
 use hickory_proto::rr::RecordType;
 use std::path::Path;
-use std::process::Command;
 
 /// Writes the configuration and starts it.
 pub(super) fn start(directory: &Path) -> Service {
@@ -41,7 +40,7 @@ remote-control:
     let hints = format!(". 3600 NS a.root-server.\na.root-server. 3600 A {ROOT}\n");
     std::fs::write(home.join("root.hints"), hints).expect("the rig's directory is writable");
     std::fs::write(home.join("unbound.conf"), configuration).expect("the rig's directory is writable");
-    let mut command = Command::new("unbound");
+    let mut command = server("unbound");
     command.arg("-d").arg("-c").arg(home.join("unbound.conf"));
     Service::start("unbound", directory, &mut command)
 }

@@ -84,7 +84,7 @@ pub enum Grant {
     /// TXT records anywhere in the zone.
     #[default]
     AnyTxt,
-    /// TXT records at these names only, as `_acme-challenge.<name>` is usually granted.
+    /// TXT records at these names only, relative to the zone: `_acme-challenge`, …
     Names(Vec<String>),
     /// Everything.
     All,
@@ -180,8 +180,8 @@ impl<'a> ZoneBuilder<'a> {
     /// One more name server, in the delegation and at the apex; nobody here serves it.
     /// `label` is relative to the zone.
     #[must_use]
-    pub fn server(mut self, label: &str, addresses: &[Ipv4Addr]) -> Self {
-        let addresses = addresses.iter().map(|&address| IpAddr::V4(address)).collect();
+    pub fn server<A: Into<IpAddr>>(mut self, label: &str, addresses: impl IntoIterator<Item = A>) -> Self {
+        let addresses = addresses.into_iter().map(Into::into).collect();
         self.extra.push(NameServer { name: label.to_owned(), addresses });
         self
     }
@@ -301,7 +301,7 @@ impl<'a> ZoneBuilder<'a> {
             Grant::All => policy += &format!("grant \"{key}\" zonesub ANY; "),
             Grant::Names(names) => {
                 for name in names {
-                    let _ = write!(policy, "grant \"{key}\" name {name}. TXT; ");
+                    let _ = write!(policy, "grant \"{key}\" name {}. TXT; ", zone.host(name));
                 }
             }
         }
