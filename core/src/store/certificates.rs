@@ -443,6 +443,8 @@ mod tests {
 
     fn version(serial: &str) -> NewVersion {
         NewVersion {
+            names: vec!["example.com".to_owned()],
+            key_type: Some("ec256".to_owned()),
             chain_pem: format!("chain {serial}"),
             key: Some(KeyBytes::new(serial.as_bytes().to_vec())),
             not_before: timestamp(1_800_000_000),

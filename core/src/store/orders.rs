@@ -434,6 +434,8 @@ mod tests {
 
     fn version(order: &NewOrder) -> NewVersion {
         NewVersion {
+            names: vec!["example.com".to_owned()],
+            key_type: Some("ec256".to_owned()),
             chain_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
             key: order.key.clone(),
             not_before: timestamp(1_800_000_000),
