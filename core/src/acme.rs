@@ -1,1 +1,59 @@
-//! acme
+//! The ACME client (RFC 8555): speaks to a CA, and knows nothing of DNS.
+//!
+//! [`Client`] is a CA, [`Account`] is us at that CA; all else is plain data. The order of
+//! things:
+//!
+//! ```text
+//! Client::create_account → Account::new_order → fetch_authorization → (publish) → respond
+//!   → wait_ready → finalize → wait_valid → download → CertificateChain::parse_and_check
+//! ```
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | `directory`, `preset` | where a CA does what; CAs known by name |
+//! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits` | one signed request, with all its repetitions |
+//! | `signer` | account keys |
+//! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
+//! | `ordering`, `revocation` | what an account does with them, and waiting |
+//! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
+//! | `problem`, `error` | what went wrong |
+
+mod account;
+mod authorization;
+mod certificate;
+mod challenge;
+mod directory;
+mod error;
+#[cfg(test)]
+mod fake_ca;
+mod jws;
+mod limits;
+mod nonce;
+mod order;
+mod ordering;
+mod preset;
+mod problem;
+mod reach;
+mod renewal_info;
+mod reply;
+mod revocation;
+mod signer;
+mod transport;
+
+pub use account::{Account, AccountState, AccountUrl, ExternalAccountBinding, NewAccount, Registration};
+pub use authorization::{Authorization, AuthorizationStatus};
+pub use certificate::{CertificateChain, CertificateError};
+pub use challenge::{
+    Challenge, ChallengeStatus, ChallengeTask, ChallengeType, IgnoredChallenge, account_label, dns_value,
+    persist_value,
+};
+pub use directory::{Directory, Meta};
+pub use error::{AcmeError, NameFailure, Operation, Unreachable};
+pub use limits::Limits;
+pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
+pub use preset::{ExternalAccount, PRESETS, Preset};
+pub use problem::{Problem, ProblemKind};
+pub use renewal_info::{CertificateId, RenewalInfo};
+pub use revocation::RevocationReason;
+pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
+pub use transport::{CaEndpoint, Client};

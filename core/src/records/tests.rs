@@ -5,7 +5,8 @@ mod crashes;
 use super::*;
 use crate::store::tests::{killed_process, open, temporary};
 use async_trait::async_trait;
-use dns01_provider::memory::{Fault, MemoryProvider, TxtRecords};
+use dns01_provider::TxtRecords;
+use dns01_provider::memory::{Fault, MemoryProvider};
 use dns01_provider::{
     Applied, Batch, DnsProvider, Limits, Listing, ProviderError, ProviderErrorKind, TxtChange,
 };
@@ -440,7 +441,7 @@ fn refusal(kind: ProviderErrorKind) -> ProviderError {
 }
 
 /// A provider that answers every call alike, having done nothing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Doubtful {
     calls: Arc<AtomicUsize>,
     answer: fn() -> ProviderError,
@@ -465,7 +466,7 @@ impl DnsProvider for Doubtful {
 }
 
 /// A provider that writes down what it is asked.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Noting {
     inner: MemoryProvider,
     asked: Arc<Mutex<Vec<TxtChange>>>,
@@ -488,7 +489,7 @@ impl DnsProvider for Noting {
 }
 
 /// A provider that reads, merges and writes without any protection, as some APIs do.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Debug)]
 struct Merging(Arc<Mutex<Vec<TxtValue>>>);
 
 #[async_trait]

@@ -13,7 +13,7 @@ const VERSIONS: &str = "certificate_versions";
 macro_rules! summary_columns {
     () => {
         "v.number, v.not_before, v.not_after, v.serial, v.issuer, v.ca, v.account_label, v.renewal_id, \
-         v.issued_at, v.revoked_at"
+         v.issued_at, v.revoked_at, v.names, v.key_type"
     };
 }
 
@@ -57,6 +57,10 @@ pub struct VersionSummary {
     pub issued_at: Timestamp,
     /// When we revoked it.
     pub revoked_at: Option<Timestamp>,
+    /// The identifiers it is for, wildcards included.
+    pub names: Vec<String>,
+    /// The kind of its key, as the caller writes it; `None` with a request of the user's own.
+    pub key_type: Option<String>,
 }
 
 /// One version of a certificate, whole.
@@ -77,6 +81,10 @@ pub struct NewVersion {
     pub chain_pem: String,
     /// The private key (PKCS#8 DER); `None` when a request of the user's own was signed.
     pub key: Option<KeyBytes>,
+    /// The identifiers it is for, wildcards included.
+    pub names: Vec<String>,
+    /// The kind of its key, as the caller writes it.
+    pub key_type: Option<String>,
     /// Valid from.
     pub not_before: Timestamp,
     /// Valid to.
@@ -224,14 +232,14 @@ impl Store {
         .await
         .map_err(|error| self.failed(error))?;
         let Some(row) = row else { return Ok(None) };
-        let key = match row.try_get::<Option<Vec<u8>>, _>(11)? {
+        let key = match row.try_get::<Option<Vec<u8>>, _>(13)? {
             Some(sealed) => {
-                let order: String = row.try_get(12)?;
+                let order: String = row.try_get(14)?;
                 Some(self.master_key().await?.open(key_place(&order), &sealed)?)
             }
             None => None,
         };
-        Ok(Some(Version { summary: summary_from(&row)?, chain_pem: row.try_get(10)?, key }))
+        Ok(Some(Version { summary: summary_from(&row)?, chain_pem: row.try_get(12)?, key }))
     }
 
     /// Stores the CA's advice for `name`.
@@ -341,8 +349,8 @@ pub(super) async fn add_version(
 ) -> Result<i64, StoreError> {
     let row = sqlx::query(
         "INSERT INTO certificate_versions (name, number, order_id, chain_pem, key_sealed, not_before, \
-         not_after, serial, issuer, ca, account_label, renewal_id, issued_at) \
-         SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
+         not_after, serial, issuer, ca, account_label, renewal_id, issued_at, names, key_type) \
+         SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
          FROM certificate_versions WHERE name = $1 RETURNING number",
     )
     .bind(name.to_owned())
@@ -357,6 +365,8 @@ pub(super) async fn add_version(
     .bind(version.account.label)
     .bind(version.renewal_id)
     .bind(now)
+    .bind(serde_json::json!(version.names).to_string())
+    .bind(version.key_type)
     .fetch_one(&mut *connection)
     .await?;
     let number = row.try_get(0)?;
@@ -376,16 +386,16 @@ pub(super) async fn add_version(
 }
 
 fn certificate_from(row: &AnyRow) -> Result<Certificate, StoreError> {
-    let names: String = row.try_get(11)?;
+    let names: String = row.try_get(13)?;
     let time = |column| row.try_get::<Option<i64>, usize>(column).map(|seconds| seconds.map(timestamp));
-    let renewal = match (time(14)?, time(15)?, time(16)?, time(18)?) {
+    let renewal = match (time(16)?, time(17)?, time(18)?, time(20)?) {
         (Some(start), Some(end), Some(chosen), Some(next_look)) => {
-            let explanation_url = row.try_get(17)?;
+            let explanation_url = row.try_get(19)?;
             Some(RenewalInformation { start, end, chosen, explanation_url, next_look })
         }
         _ => None,
     };
-    let failure = match (time(19)?, row.try_get::<Option<i64>, _>(20)?, time(21)?, row.try_get(22)?) {
+    let failure = match (time(21)?, row.try_get::<Option<i64>, _>(22)?, time(23)?, row.try_get(24)?) {
         (Some(since), Some(attempts), Some(next_try), Some(last_error)) => {
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
             Some(Failure { since, attempts, next_try, last_error })
@@ -394,10 +404,10 @@ fn certificate_from(row: &AnyRow) -> Result<Certificate, StoreError> {
     };
     let has_version = row.try_get::<Option<i64>, _>(0)?.is_some();
     Ok(Certificate {
-        name: row.try_get(10)?,
+        name: row.try_get(12)?,
         names: serde_json::from_str(&names).map_err(|error| StoreError::malformed(TABLE, error))?,
-        request: row.try_get(12)?,
-        created: timestamp(row.try_get(13)?),
+        request: row.try_get(14)?,
+        created: timestamp(row.try_get(15)?),
         current: if has_version { Some(summary_from(row)?) } else { None },
         renewal,
         failure,
@@ -415,6 +425,9 @@ fn summary_from(row: &AnyRow) -> Result<VersionSummary, StoreError> {
         renewal_id: row.try_get(7)?,
         issued_at: timestamp(row.try_get(8)?),
         revoked_at: row.try_get::<Option<i64>, _>(9)?.map(timestamp),
+        names: serde_json::from_str(&row.try_get::<String, _>(10)?)
+            .map_err(|error| StoreError::malformed(VERSIONS, error))?,
+        key_type: row.try_get(11)?,
     })
 }
 
@@ -430,6 +443,8 @@ mod tests {
 
     fn version(serial: &str) -> NewVersion {
         NewVersion {
+            names: vec!["example.com".to_owned()],
+            key_type: Some("ec256".to_owned()),
             chain_pem: format!("chain {serial}"),
             key: Some(KeyBytes::new(serial.as_bytes().to_vec())),
             not_before: timestamp(1_800_000_000),

@@ -209,6 +209,19 @@ impl Store {
         }
     }
 
+    /// True if `certificate` has an order that was not ended.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    pub async fn has_open_order(&self, certificate: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM orders WHERE certificate = $1 AND state = 'open' LIMIT 1")
+            .bind(certificate.to_owned())
+            .fetch_optional(self.reads())
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(row.is_some())
+    }
+
     /// All open orders, oldest first.
     ///
     /// # Errors
@@ -421,6 +434,8 @@ mod tests {
 
     fn version(order: &NewOrder) -> NewVersion {
         NewVersion {
+            names: vec!["example.com".to_owned()],
+            key_type: Some("ec256".to_owned()),
             chain_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
             key: order.key.clone(),
             not_before: timestamp(1_800_000_000),

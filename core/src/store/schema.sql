@@ -44,6 +44,9 @@ CREATE TABLE certificate_versions (
     name TEXT NOT NULL,
     number BIGINT NOT NULL,
     order_id TEXT NOT NULL,
+    -- What it is for, which need not be what is asked for now.
+    names TEXT NOT NULL,
+    key_type TEXT,
     chain_pem TEXT NOT NULL,
     key_sealed BYTEA,
     not_before BIGINT NOT NULL,

@@ -35,5 +35,5 @@ pub use plugin::{Environment, Plugin, Settings, SettingsError};
 pub use provider::{
     Applied, Batch, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport,
 };
-pub use record::{TxtChange, TxtValue, TxtValueError, Zone};
+pub use record::{TxtChange, TxtRecords, TxtValue, TxtValueError, Zone};
 pub use secret::{SecretError, SecretRef};

@@ -1,9 +1,10 @@
 //! The reference provider: a DNS service in memory, able to misbehave on request.
 
+use crate::conformance::Observer;
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::name::{Fqdn, ZoneName};
 use crate::provider::{Applied, Batch, DnsProvider, Limits, Listing};
-use crate::record::{TxtChange, TxtValue, Zone};
+use crate::record::{TxtChange, TxtRecords, TxtValue, Zone};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,15 +22,6 @@ pub struct MemoryProvider {
     service: Arc<Mutex<Service>>,
     limits: Limits,
     refusal: Option<fn() -> ProviderError>,
-}
-
-/// One RRset of type TXT.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TxtRecords {
-    /// Seconds, the same for all values (RFC 2181 §5.2).
-    pub ttl: u32,
-    /// The values, oldest first.
-    pub values: Vec<TxtValue>,
 }
 
 /// What the service does with one of its next calls instead of answering properly.
@@ -234,5 +226,88 @@ impl DnsProvider for MemoryProvider {
             Ok(Listing::Listed(service.zones.keys().cloned().map(Zone::named).collect()))
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Observer for MemoryProvider {
+    async fn records(&self, zone: &Zone, name: &Fqdn) -> Result<TxtRecords, String> {
+        Ok(Self::records(self, &zone.name, name))
+    }
+
+    async fn write(&self, zone: &Zone, name: &Fqdn, records: &TxtRecords) -> Result<(), String> {
+        Self::write(self, &zone.name, name, records.clone());
+        Ok(())
+    }
+
+    async fn zone_listings(&self) -> Option<u64> {
+        Some(self.listings())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone() -> ZoneName {
+        ZoneName::parse("example.test").unwrap()
+    }
+
+    fn name() -> Fqdn {
+        Fqdn::parse("_acme-challenge.example.test").unwrap()
+    }
+
+    fn add(value: &str) -> TxtChange {
+        TxtChange::Add { name: name(), value: TxtValue::parse(value).unwrap(), ttl: 60 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_reply_means_work_done_and_no_answer() {
+        let service = MemoryProvider::new([zone()]);
+        service.misbehave(Fault::LoseReply);
+        let changes = [add("a")];
+        let zone = Zone::named(zone());
+        let call = service.apply(&zone, &changes);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), call).await.is_err());
+        assert_eq!(service.everything(&zone.name).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn faults_meet_the_next_calls_in_turn() {
+        let service = MemoryProvider::new([zone()]);
+        let zone = Zone::named(zone());
+        let error = |kind| ProviderError::new(kind, "on request");
+        service.misbehave(Fault::Refuse(error(ProviderErrorKind::Unavailable)));
+        service.misbehave(Fault::DoAndFail(error(ProviderErrorKind::Invalid)));
+        let first = service.apply(&zone, &[add("a")]).await.unwrap_err();
+        assert_eq!((first.kind(), service.applied()), (ProviderErrorKind::Unavailable, 0));
+        let second = service.apply(&zone, &[add("a")]).await.unwrap_err();
+        assert_eq!((second.kind(), service.applied()), (ProviderErrorKind::Invalid, 1));
+        assert!(service.apply(&zone, &[add("b")]).await.is_ok());
+        assert_eq!(service.records(&zone.name, &name()).values.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_batch_over_the_limit_or_outside_the_zone_is_refused_whole() {
+        let service = MemoryProvider::new([zone()]).with_limits(Limits::new(Batch::Zone(1)));
+        let zone = Zone::named(zone());
+        assert!(service.apply(&zone, &[add("a"), add("b")]).await.is_err());
+        let elsewhere = Fqdn::parse("_acme-challenge.other.test").unwrap();
+        let change = TxtChange::Remove { name: elsewhere, value: TxtValue::parse("a").unwrap() };
+        assert!(service.apply(&zone, &[change]).await.is_err());
+        assert_eq!(service.applied(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_service_of_few_values_drops_the_oldest() {
+        let mut limits = Limits::new(Batch::Record);
+        limits.values_per_name = Some(2);
+        let service = MemoryProvider::new([zone()]).with_limits(limits);
+        let zone = Zone::named(zone());
+        for value in ["a", "b", "c"] {
+            service.apply(&zone, &[add(value)]).await.unwrap();
+        }
+        let values = service.records(&zone.name, &name()).values;
+        assert_eq!(values.iter().map(TxtValue::as_str).collect::<Vec<_>>(), ["b", "c"]);
     }
 }

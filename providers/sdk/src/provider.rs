@@ -5,6 +5,7 @@ use crate::name::Fqdn;
 use crate::record::{TxtChange, TxtValue, Zone};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use std::time::Duration;
 /// A dropped `apply` may or may not have taken effect; the caller repeats it or removes what
 /// it may have written.
 #[async_trait]
-pub trait DnsProvider: Send + Sync + 'static {
+pub trait DnsProvider: fmt::Debug + Send + Sync + 'static {
     /// What the service allows; constant for the life of the value.
     fn limits(&self) -> Limits;
 
@@ -93,7 +94,7 @@ pub struct Limits {
     pub smallest_ttl: u32,
     /// False where values cannot be removed (acme-dns lets them roll).
     pub can_remove: bool,
-    /// True where a failed `apply` has done nothing at all.
+    /// True where an `apply` that fails with a permanent error has added nothing.
     pub atomic: bool,
 }
 

@@ -1,0 +1,168 @@
+//! The way to a CA: connections, and in words why there is none.
+
+use super::error::Unreachable;
+use super::limits::Limits;
+use super::transport::CaEndpoint;
+use reqwest::redirect::Policy;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+use url::{Host, Url};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// The HTTP client for `endpoint`; an error says which setting is wrong.
+pub(super) fn http_client(endpoint: &CaEndpoint, limits: &Limits) -> Result<reqwest::Client, String> {
+    let mut builder = builder(endpoint, limits)?;
+    if let Some(bundle) = &endpoint.ca_bundle {
+        let roots = reqwest::Certificate::from_pem_bundle(bundle)
+            .map_err(|_| "the CA bundle is not PEM".to_owned())?;
+        if roots.is_empty() {
+            return Err("the CA bundle holds no certificate".to_owned());
+        }
+        // Only these: it is also what spares reading the system's roots at every start.
+        builder = builder.tls_certs_only(roots);
+    }
+    builder.build().map_err(|error| format!("no HTTP client can be made: {}", innermost(&error)))
+}
+
+fn builder(endpoint: &CaEndpoint, limits: &Limits) -> Result<reqwest::ClientBuilder, String> {
+    let builder = reqwest::Client::builder()
+        .user_agent(&endpoint.user_agent)
+        .connect_timeout(limits.connect)
+        // A signed request must go where it was signed for; GETs are followed by hand.
+        .redirect(Policy::none())
+        .referer(false);
+    let Some(proxy) = &endpoint.proxy else { return Ok(builder) };
+    let proxy =
+        reqwest::Proxy::all(proxy.as_str()).map_err(|_| "the proxy's address is not usable".to_owned())?;
+    Ok(builder.proxy(proxy))
+}
+
+/// HTTPS, or a server on this very machine, which nobody on the way can read or change.
+pub(super) fn is_secure(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+/// Host and, where it is not the usual one, port.
+pub(super) fn host(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    }
+}
+
+/// Why no connection stands, and whose fault it looks like.
+pub(super) async fn diagnose(error: &reqwest::Error, url: &Url, endpoint: &CaEndpoint) -> Unreachable {
+    let cause = no_connection(error, url, endpoint).await;
+    // Through a proxy it is the proxy that was not reached, not the CA.
+    match (&cause, proxy(endpoint)) {
+        (
+            Unreachable::Name(_) | Unreachable::Refused | Unreachable::NoRoute | Unreachable::Timeout(_),
+            Some(proxy),
+        ) => Unreachable::Proxy(format!("`{proxy}`: {cause}")),
+        _ => cause,
+    }
+}
+
+/// The proxy in use, without its password: the one set, or the environment's where that
+/// makes no exceptions.
+fn proxy(endpoint: &CaEndpoint) -> Option<String> {
+    let variable =
+        |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok()).filter(|v| !v.is_empty());
+    let environment = || match variable(&["NO_PROXY", "no_proxy"]) {
+        Some(_) => None,
+        None => Url::parse(&variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?).ok(),
+    };
+    endpoint.proxy.clone().or_else(environment).as_ref().map(host)
+}
+
+async fn no_connection(error: &reqwest::Error, url: &Url, endpoint: &CaEndpoint) -> Unreachable {
+    if error.is_timeout() {
+        return Unreachable::Timeout("no connection stood in time");
+    }
+    if error.is_dns() || chain(error).any(|cause| cause.to_string().starts_with("dns error")) {
+        return Unreachable::Name(innermost(error));
+    }
+    match io_kind(error) {
+        Some(io::ErrorKind::ConnectionRefused) => return Unreachable::Refused,
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            return Unreachable::NoRoute;
+        }
+        _ => {}
+    }
+    let words = chain(error).map(|cause| cause.to_string()).collect::<Vec<_>>();
+    let has = |text: &str| words.iter().any(|word| word.contains(text));
+    if has("UnknownIssuer") || has("CaUsedAsEndEntity") || has("BadSignature") {
+        return Unreachable::Untrusted { issuer: issuer(url, endpoint).await };
+    }
+    if has("invalid peer certificate") || has("received fatal alert") || has("received corrupt message") {
+        return Unreachable::Tls(innermost(error));
+    }
+    if has("tunnel") || has("proxy") {
+        return Unreachable::Proxy(innermost(error));
+    }
+    Unreachable::Broken(innermost(error))
+}
+
+/// Why a connection that stood brought no reply.
+pub(super) fn broken(error: &reqwest::Error) -> Unreachable {
+    if error.is_timeout() {
+        return Unreachable::Timeout("it was not complete in time");
+    }
+    Unreachable::Broken(innermost(error))
+}
+
+/// Who signed the certificate of a server that is not trusted. This connection trusts it for
+/// the moment, but only to read that name for the error message: nothing is signed or sent
+/// over it but a HEAD.
+async fn issuer(url: &Url, endpoint: &CaEndpoint) -> Option<String> {
+    let short = Duration::from_secs(3);
+    let limits = Limits { connect: short, request: short, ..Limits::default() };
+    let client = builder(endpoint, &limits).ok()?.tls_danger_accept_invalid_certs(true).tls_info(true);
+    let mut root = url.clone();
+    root.set_path("/");
+    root.set_query(None);
+    let response = client.build().ok()?.head(root).timeout(short).send().await.ok()?;
+    let info = response.extensions().get::<reqwest::tls::TlsInfo>()?;
+    let (_, certificate) = X509Certificate::from_der(info.peer_certificate()?).ok()?;
+    Some(super::certificate::short_name(certificate.issuer()))
+}
+
+fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| (*cause).source())
+}
+
+/// The cause at the bottom. The layers above repeat the address, which may hold a proxy's
+/// password, and say nothing else.
+fn innermost(error: &reqwest::Error) -> String {
+    chain(error).last().map_or_else(|| "no reason given".to_owned(), ToString::to_string)
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        let secure = |text: &str| is_secure(&Url::parse(text).unwrap());
+        assert!(secure("https://ca.test/dir"));
+        assert!(
+            secure("http://127.9.9.9:14000/dir")
+                && secure("http://[::1]/dir")
+                && secure("http://localhost/dir")
+        );
+        assert!(
+            !secure("http://ca.test/dir") && !secure("http://10.0.0.1/dir") && !secure("ftp://localhost/dir")
+        );
+    }
+}
