@@ -150,8 +150,29 @@ pub(crate) fn timestamp(seconds: i64) -> Timestamp {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use futures_util::future::BoxFuture;
+    use std::cell::RefCell;
     use std::future::Future;
     use tempfile::TempDir;
+
+    type Effect = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+    thread_local! {
+        static EFFECT: RefCell<Option<Effect>> = const { RefCell::new(None) };
+    }
+
+    /// From now on `effect` is awaited just before and just after each commit of the stores on
+    /// this thread: one that never ends is a crash there.
+    pub(crate) fn at_each_commit(effect: Effect) {
+        EFFECT.set(Some(effect));
+    }
+
+    pub(super) async fn effect() {
+        let effect = EFFECT.with_borrow(Clone::clone);
+        if let Some(effect) = effect {
+            effect().await;
+        }
+    }
 
     /// A store in a directory of its own, at a fixed time.
     pub(crate) async fn temporary() -> (TempDir, Store) {

@@ -173,7 +173,11 @@ async fn commit_group(
             }
         }
     }
+    #[cfg(test)]
+    super::tests::effect().await;
     connection.execute("COMMIT").await?;
+    #[cfg(test)]
+    super::tests::effect().await;
     Ok(())
 }
 

@@ -2,13 +2,15 @@
 
 use super::StoreError;
 use sqlx::Connection as _;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _, SqlSafeStr as _};
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::str::FromStr as _;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The database's file name.
 pub(super) const FILE: &str = "dns01.db";
@@ -16,10 +18,13 @@ pub(super) const FILE: &str = "dns01.db";
 /// Connections that read. Reads are short; two keep one slow listing from holding up an order.
 const READERS: u32 = 2;
 
-/// WAL lets readers go on while one writes; FULL makes a commit durable before it returns;
-/// the small cache keeps the memory for certificates.
-const SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; \
-    PRAGMA synchronous = FULL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;";
+/// How long another process is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// FULL makes a commit durable before it returns; the small cache keeps the memory for
+/// certificates.
+const SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; \
+    PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;";
 
 /// The connection that writes, and the pool that reads.
 pub(super) async fn open(directory: &Path) -> Result<(AnyConnection, AnyPool), StoreError> {
@@ -37,14 +42,36 @@ pub(super) async fn open(directory: &Path) -> Result<(AnyConnection, AnyPool), S
     let failed = |error| StoreError::from_sqlx(directory, error);
     let options =
         sqlx::any::AnyConnectOptions::from_str(&address(&file)?).map_err(failed)?.disable_statement_logging();
-    let mut writer = options.connect().await.map_err(failed)?;
-    writer.execute(SETTINGS).await.map_err(failed)?;
-    migrate(directory, &mut writer).await?;
+    let writer = open_writer(directory, &options).await?;
     let reads = AnyPoolOptions::new()
         .max_connections(READERS)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
         .connect_lazy_with(options);
     Ok((writer, reads))
+}
+
+/// SQLite does not wait for a file that another process is turning to WAL, or closing as the
+/// last one, but fails at once; a moment later it is ready.
+async fn open_writer(directory: &Path, options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match prepare_writer(directory, options).await {
+            Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn prepare_writer(directory: &Path, options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
+    let failed = |error| StoreError::from_sqlx(directory, error);
+    let mut writer = options.connect().await.map_err(failed)?;
+    writer.execute(SETTINGS).await.map_err(failed)?;
+    // Readers go on while one writes. The file remembers it.
+    writer.execute("PRAGMA journal_mode = WAL").await.map_err(failed)?;
+    migrate(directory, &mut writer).await?;
+    Ok(writer)
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {
