@@ -9,13 +9,17 @@
 mod alias;
 mod answer;
 mod caa;
+mod datagram;
 mod delegation;
 mod flight;
+mod message;
 mod pipeline;
 mod propagation;
 mod query;
 mod recursive;
 mod report;
+#[cfg(test)]
+mod scripted;
 mod standing;
 mod survey;
 mod watcher;
@@ -239,5 +243,20 @@ impl Dns {
         zones: &ConfiguredZones,
     ) -> Result<CaaDecision, CaaRefusal> {
         caa::decide(&self.inner, question, zones).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_room_names_neither_acme_nor_records() {
+        let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dns");
+        for file in std::fs::read_dir(room).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for other in ["acme", "records"] {
+                assert!(!text.contains(&format!("crate::{other}")), "{} names {other}", path.display());
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::answer::{code_name, shown_name};
 use super::delegation::ZoneServers;
-use super::query::{QueryClient, QueryError, Question, Reply};
+use super::message::{QueryError, Question, Reply};
+use super::query::QueryClient;
 use super::{DnsError, answer};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;

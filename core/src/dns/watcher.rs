@@ -6,7 +6,8 @@
 
 use super::answer::{Expectation, Meaning, Said};
 use super::delegation::ZoneServers;
-use super::query::{QueryClient, Question, Transport};
+use super::message::{Question, Transport};
+use super::query::QueryClient;
 use dns01_provider::name::ZoneName;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
