@@ -270,8 +270,11 @@ fn usable<'a>(
         let details = heard
             .iter()
             .map(|heard| format!("{} {}: {}", heard.server, heard.address.ip(), said(&heard.result)))
-            .collect::<Vec<_>>()
-            .join("; ");
+            .collect::<Vec<_>>();
+        let details = match details.is_empty() {
+            true => "it has no name server with an address".to_owned(),
+            false => details.join("; "),
+        };
         return Err(DnsError::NoAnswer { zone: zone.to_string(), name: name.to_string(), details });
     }
     if let Some((_, answer)) = answers.iter().find(|(_, answer)| answer.code == ResponseCode::YXDomain) {
@@ -429,6 +432,8 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["ns1.test", "ns2.test", "ns3.test"]);
         assert_eq!(location.servers.parent.as_deref(), Some("test"));
+        let negative = world.dns.negative_ttl(&location.servers).await;
+        assert_eq!(negative, Some(std::time::Duration::from_secs(1)), "the minimum, not the TTL of 60");
         assert_eq!(location.target.as_str(), "_acme-challenge.example.test");
         assert!(location.hops.is_empty() && location.warnings.is_empty());
     }

@@ -301,7 +301,10 @@ mod tests {
 
     fn asked(zone: &ZoneData, name: &str) -> Message {
         let question = Question::new(wire(name), RecordType::TXT);
-        answer(&[zone.clone()], &Asked { transport: Transport::Udp, message: question.message(1, true) })
+        answer(
+            std::slice::from_ref(zone),
+            &Asked { transport: Transport::Udp, message: question.message(1, true) },
+        )
     }
 
     fn said(zone: &ZoneData, name: &str, expectation: &Expectation, twist: impl Fn(&mut Message)) -> Said {

@@ -253,9 +253,9 @@ impl ZoneWait {
             tokio::select! {
                 event = events.recv(), if open => match event {
                     Some(event) => {
-                        standings.hear(event, Instant::now());
+                        standings.hear(&event, Instant::now());
                         while let Ok(event) = events.try_recv() {
-                            standings.hear(event, Instant::now());
+                            standings.hear(&event, Instant::now());
                         }
                     }
                     // Everything that can be looked at has been.
@@ -432,6 +432,31 @@ mod tests {
         let failure = world.wait(&awaited, &strict).await.unwrap_err();
         assert_eq!(failure.elapsed.as_secs(), 60);
         assert_eq!(failure.table.rows[1].standing, Standing::OutOfOrder);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_who_waits_hears_of_an_address_without_a_route_and_of_a_refusal() {
+        let world = World::new(2).await;
+        let mut zone_with_more = ConfiguredZone::named(ZoneName::parse("example.test").unwrap());
+        zone_with_more.name_servers = world.servers.iter().map(|server| server.address).collect();
+        zone_with_more.name_servers.push("[fe80::1]:53".parse().unwrap());
+        let zones = ConfiguredZones::new(vec![zone_with_more]);
+        let mut awaited = Vec::new();
+        for name in ["a.example.test", "b.example.test", "c.example.test"] {
+            let location = world.dns.locate(&Fqdn::parse(name).unwrap(), &zones).await.unwrap();
+            awaited.push(Awaited { location, values: vec![TxtValue::parse("one").unwrap()] });
+        }
+        world.servers[0]
+            .now_serves(zone("a.example.test TXT one\nb.example.test TXT one\nc.example.test TXT one"));
+        world.servers[1].now_serves(Vec::new());
+        let rules = within(60);
+        let waits = awaited.iter().map(|awaited| world.wait(std::slice::from_ref(awaited), &rules));
+        for report in join_all(waits).await {
+            let report = report.unwrap();
+            assert_eq!(report.elapsed.as_secs(), 10);
+            assert_eq!((report.warnings.len(), report.notes.len()), (1, 1));
+            assert!(report.warnings[0].contains("REFUSED"), "{:?}", report.warnings);
+        }
     }
 
     #[tokio::test(start_paused = true)]

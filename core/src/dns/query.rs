@@ -558,6 +558,41 @@ mod tests {
         assert_eq!(count(&server, |asked| !asked.is_tcp()), 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn garbage_and_strangers_over_tcp_end_the_exchange_and_satisfy_nobody() {
+        let zones = zone();
+        let stranger = ScriptedServer::start(move |asked| {
+            let mut reply = answer(&zones, asked);
+            reply.metadata.id = reply.id.wrapping_add(1);
+            Act::Reply(reply)
+        })
+        .await;
+        let empty = ScriptedServer::start(|_| Act::Octets(Vec::new())).await;
+        let cut = ScriptedServer::start(|asked| {
+            let mut octets = asked.message.to_vec().unwrap();
+            octets.truncate(14);
+            octets[2] |= 0x80;
+            Act::Octets(octets)
+        })
+        .await;
+        for (server, silence) in
+            [(stranger, Silence::Nothing), (empty, Silence::Garbage), (cut, Silence::Garbage)]
+        {
+            let result = client().shared_pipe_ask(server.address, &question()).await;
+            assert_eq!(result.unwrap_err(), silence);
+        }
+    }
+
+    impl QueryClient {
+        async fn shared_pipe_ask(
+            &self,
+            address: SocketAddr,
+            question: &Question,
+        ) -> Result<Message, Silence> {
+            self.peer(address).pipe.ask(question).await
+        }
+    }
+
     #[test]
     fn turns_never_exceed_the_limit_in_any_second() {
         let mut turns = Turns::default();

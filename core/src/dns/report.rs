@@ -216,12 +216,15 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
             row.server, table.zone, row.answer
         ));
     }
-    standing(Standing::WithoutAuthority).next().map(|row| {
-        format!(
+    if let Some(row) = standing(Standing::WithoutAuthority).next() {
+        return Some(format!(
             "{} answers without authority: is something between here and there answering in its place?",
             row.server
-        )
-    })
+        ));
+    }
+    standing(Standing::NoRoute)
+        .next()
+        .map(|row| format!("this machine has no route to {}: lower `quorum` to do without it", row.server))
 }
 
 fn hint_on_blocking(blocking: &Row, confirmed: Option<&Row>) -> String {

@@ -73,21 +73,11 @@ impl Standings {
     }
 
     /// Takes an answer in.
-    pub(super) fn hear(&mut self, event: Event, now: Instant) {
+    pub(super) fn hear(&mut self, event: &Event, now: Instant) {
         let started = self.started;
-        let Some(standing) = self.addresses.iter_mut().find(|standing| standing.address == event.address)
-        else {
-            return;
-        };
-        standing.looks += 1;
-        standing.answered |= !matches!(event.said, Said::Unanswered(_));
-        standing.transport = event.transport.or(standing.transport);
-        standing.trouble_since = event.trouble_since;
-        standing.latest[event.check] = Some(event.said);
-        let shown = standing.text();
-        if shown != standing.shown {
-            standing.shown = shown;
-            standing.since = now - started;
+        // Two names may stand for one address.
+        for standing in self.addresses.iter_mut().filter(|standing| standing.address == event.address) {
+            standing.hear(event, now - started);
         }
     }
 
@@ -148,7 +138,7 @@ impl Standings {
         let servers = self.servers.servers.len();
         match self.quorum {
             Quorum::All => servers,
-            Quorum::Servers(wanted) => wanted.max(1),
+            Quorum::Servers(wanted) => wanted.min(servers).max(1),
             Quorum::Half => {
                 // One that this machine has no way to says nothing about the zone.
                 let away = |server: &usize| {
@@ -254,6 +244,19 @@ impl From<Meaning> for Standing {
 }
 
 impl AddressStanding {
+    fn hear(&mut self, event: &Event, at: Duration) {
+        self.looks += 1;
+        self.answered |= !matches!(event.said, Said::Unanswered(_));
+        self.transport = event.transport.or(self.transport);
+        self.trouble_since = event.trouble_since;
+        self.latest[event.check] = Some(event.said.clone());
+        let shown = self.text();
+        if shown != self.shown {
+            self.shown = shown;
+            self.since = at;
+        }
+    }
+
     /// What the latest answers together mean; `None` while something is not answered yet.
     fn meaning(&self) -> Option<Meaning> {
         let meanings = || self.latest.iter().flatten().map(Said::meaning);
@@ -345,7 +348,7 @@ mod tests {
             let trouble = known.trouble_since.or(Some(self.started));
             let trouble_since = trouble.filter(|_| said.meaning() == Meaning::OutOfOrder);
             let event = Event { address, check: 0, said: said.clone(), transport: None, trouble_since };
-            self.standings.hear(event, self.started + Duration::from_secs(at));
+            self.standings.hear(&event, self.started + Duration::from_secs(at));
             self
         }
 
@@ -429,6 +432,13 @@ mod tests {
         scene.says(1, 0, &SEEN, 0).says(1, 1, &SEEN, 0).says(1, 2, &SEEN, 0);
         assert!(!scene.says(2, 0, &SILENT, 0).says(3, 0, &SILENT, 0).is_done(1_000));
         assert!(scene.says(2, 0, &SEEN, 0).is_done(1_000));
+    }
+
+    #[test]
+    fn two_names_for_one_address_are_two_servers_with_one_answer() {
+        let mut scene = Scene::new(&[1, 1], Quorum::All);
+        scene.standings.addresses[1].address = scene.standings.addresses[0].address;
+        assert!(scene.says(1, 0, &SEEN, 0).is_done(0));
     }
 
     #[test]
