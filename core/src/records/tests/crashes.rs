@@ -21,6 +21,7 @@ type Held = (Fqdn, TxtValue);
 
 /// The zone as the world sees it, and what is known from outside of all processes.
 #[derive(Default)]
+#[derive(Debug)]
 struct World {
     zone: Mutex<BTreeSet<Held>>,
     /// By process.
@@ -68,6 +69,7 @@ fn foreign() -> [Held; 2] {
 }
 
 /// A process and how it ends.
+#[derive(Debug)]
 struct Process {
     number: usize,
     world: Arc<World>,
@@ -104,6 +106,7 @@ impl Process {
 }
 
 #[derive(Clone)]
+#[derive(Debug)]
 struct Unreliable(Arc<Process>);
 
 #[async_trait]
