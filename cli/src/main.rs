@@ -1,3 +1,6 @@
-//! The dns01 program.
-
-fn main() {}
+//! dns01: TLS certificates through DNS-01 alone.
+mod args;
+mod providers;
+fn main() {
+    let _ = (args::parse(), providers::PLUGINS);
+}

@@ -1,1 +1,243 @@
-//! dns
+//! DNS as the public sees it: where a challenge record has to stand ([`Dns::locate`]), whether
+//! every authoritative server shows it ([`Dns::propagated`]), and whether CAA records let the
+//! CA issue at all ([`Dns::caa`]).
+//!
+//! Authoritative servers are asked directly, without recursion. The recursive resolver is used
+//! only for names that certainly exist (name servers of zones) and for CAA: a question about a
+//! challenge name would seed negative caches that the CA's resolver may share.
+
+mod alias;
+mod answer;
+mod caa;
+mod delegation;
+mod flight;
+mod pipeline;
+mod propagation;
+mod query;
+mod recursive;
+mod report;
+mod standing;
+mod survey;
+mod watcher;
+
+pub use alias::{Hop, Location, LocationWarning};
+pub use caa::{CaaDecision, CaaQuestion, CaaRefusal, CaaRule};
+pub use delegation::{ConfiguredZone, ConfiguredZones, NameServer, ZoneServers};
+pub use propagation::{Awaited, Progress, PropagationReport, PropagationRules, Quorum, Waiting};
+pub use report::{FailureReason, PropagationFailure, PropagationTable, Row, Standing};
+
+use delegation::Delegations;
+use dns01_provider::name::{Fqdn, ZoneName};
+use query::QueryClient;
+use recursive::Recursive;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use watcher::Watchers;
+
+/// How this room reaches the DNS.
+#[derive(Clone, Debug)]
+pub struct DnsSettings {
+    /// The recursive resolvers; empty means those of the system's `resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port of name servers found by delegation: 53, except in tests.
+    pub port: u16,
+}
+
+impl Default for DnsSettings {
+    fn default() -> Self {
+        Self { resolvers: Vec::new(), port: 53 }
+    }
+}
+
+/// The room's door. Clones share sockets, caches and watchers.
+#[derive(Clone)]
+pub struct Dns {
+    inner: Arc<Inner>,
+}
+
+/// What the files of this room share.
+struct Inner {
+    client: QueryClient,
+    recursive: Recursive,
+    delegations: Delegations,
+    watchers: Watchers,
+    caa: caa::Known,
+}
+
+/// Why a challenge record's place could not be found, or the DNS not be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsError {
+    /// The recursive resolver did not give what a walk needs.
+    #[error("the resolver has no answer for `{name}` {record_type}: {reason}")]
+    Resolver {
+        /// What was asked for.
+        name: String,
+        /// The type asked for, as master files write it.
+        record_type: String,
+        /// What it answered.
+        reason: String,
+    },
+    /// The parent zone does not delegate the zone.
+    #[error("`{zone}` is not delegated: the servers of `{parent}` know of no such zone")]
+    NotDelegated {
+        /// The zone looked for.
+        zone: Fqdn,
+        /// The zone above it, as asked; `.` is the root.
+        parent: String,
+    },
+    /// None of a zone's servers answered.
+    #[error("no name server of `{zone}` answered for `{name}`: {details}")]
+    NoAnswer {
+        /// The zone, `.` for the root.
+        zone: String,
+        /// What was asked about.
+        name: String,
+        /// Each server with what it did.
+        details: String,
+    },
+    /// A real zone cut lies between the configured zone and the name.
+    #[error("`{name}` is not in zone `{configured}` but in `{cut}`, which is delegated from it")]
+    DeeperCut {
+        /// The name a record was wanted at.
+        name: Fqdn,
+        /// The zone the configuration names.
+        configured: ZoneName,
+        /// The zone the name is really in.
+        cut: Fqdn,
+    },
+    /// No configured zone contains the name, and no alias leads to one.
+    #[error("no credential for `{name}`: it is in zone `{zone}`, which is not configured")]
+    NotConfigured {
+        /// The challenge name.
+        name: Fqdn,
+        /// The zone it is in.
+        zone: ZoneName,
+    },
+    /// An alias leads to a zone that is not configured.
+    #[error("`{name}` is an alias of `{target}`, and no configured zone contains that")]
+    AliasNotConfigured {
+        /// The challenge name.
+        name: Fqdn,
+        /// Where its alias ends.
+        target: Fqdn,
+    },
+    /// Servers of one zone answer with different aliases.
+    #[error("the servers of `{zone}` do not agree on the alias at `{name}`: {answers}")]
+    AliasDisagreement {
+        /// The zone.
+        zone: ZoneName,
+        /// The name asked about.
+        name: Fqdn,
+        /// Each server with its answer.
+        answers: String,
+    },
+    /// Aliases go round in a circle, or on for too long.
+    #[error("the aliases of `{name}` do not end: {chain}")]
+    AliasLoop {
+        /// The challenge name.
+        name: Fqdn,
+        /// The names met, in order.
+        chain: String,
+    },
+    /// An alias leads to something that no record of ours can stand at.
+    #[error("`{name}` is an alias of `{target}`, at which no record can be written: {reason}")]
+    AliasTarget {
+        /// The name that is an alias.
+        name: Fqdn,
+        /// Where it leads.
+        target: String,
+        /// Why not there.
+        reason: String,
+    },
+}
+
+impl DnsError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Resolver { .. } => Some(
+                "name working resolvers with `resolvers`, or the zone's servers with `name_servers`"
+                    .to_owned(),
+            ),
+            Self::NotDelegated { zone, .. } => Some(format!(
+                "is `{zone}` spelt right and a zone of its own? For a zone only known inside, set its `name_servers`"
+            )),
+            Self::NoAnswer { .. } => {
+                Some("is port 53 (UDP and TCP) to the outside open from this machine?".to_owned())
+            }
+            Self::DeeperCut { cut, .. } => {
+                Some(format!("add `{cut}` to the zones of a credential that can write it"))
+            }
+            Self::NotConfigured { zone, .. } => Some(format!(
+                "add `{zone}` to the zones of a credential, or make the name an alias (CNAME) into a configured zone"
+            )),
+            Self::AliasNotConfigured { target, .. } => {
+                Some(format!("add the zone of `{target}` to the zones of a credential, or remove the alias"))
+            }
+            Self::AliasDisagreement { zone, .. } => Some(format!(
+                "wait until every server of `{zone}` has the change, or check its zone transfers"
+            )),
+            Self::AliasLoop { .. } | Self::AliasTarget { .. } => Some("correct the alias".to_owned()),
+        }
+    }
+}
+
+impl Dns {
+    /// Opens the door; nothing is sent yet. Watchers and connections run on `tasks` and end
+    /// with `cancel`.
+    #[must_use]
+    pub fn new(settings: DnsSettings, tasks: TaskTracker, cancel: CancellationToken) -> Self {
+        let client = QueryClient::new(tasks.clone(), cancel.clone());
+        let recursive = Recursive::new(settings.resolvers);
+        let delegations = Delegations::new(client.clone(), recursive.clone(), settings.port);
+        let watchers = Watchers::new(client.clone(), tasks, cancel);
+        let caa = caa::Known::default();
+        Self { inner: Arc::new(Inner { client, recursive, delegations, watchers, caa }) }
+    }
+
+    /// Finds where a record for `challenge_name` has to be written: through aliases, to the
+    /// longest of `zones` that contains the end, and the servers that must show it.
+    ///
+    /// Dropped half-way it has no effect.
+    ///
+    /// # Errors
+    /// [`DnsError`]: nobody to ask, no configured zone, or a zone cut in between.
+    pub async fn locate(&self, challenge_name: &Fqdn, zones: &ConfiguredZones) -> Result<Location, DnsError> {
+        alias::locate(&self.inner, challenge_name, zones).await
+    }
+
+    /// Waits until every authoritative server shows every awaited value, by `rules`, and tells
+    /// `progress` how far that is.
+    ///
+    /// Names of one zone, also of concurrent calls, share one watcher. Dropped half-way it
+    /// stops looking.
+    ///
+    /// # Errors
+    /// [`PropagationFailure`] holds the table of what each server answered, and a hint.
+    pub async fn propagated(
+        &self,
+        awaited: &[Awaited],
+        rules: &PropagationRules,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<PropagationReport, Box<PropagationFailure>> {
+        propagation::propagated(&self.inner, awaited, rules, progress).await
+    }
+
+    /// Decides by CAA (RFC 8659, RFC 8657) whether the CA may issue, through the resolvers of
+    /// the longest of `zones` that contains the name.
+    ///
+    /// # Errors
+    /// [`CaaRefusal`]: a record forbids it, or the DNS gave no answer, which forbids it too.
+    pub async fn caa(
+        &self,
+        question: &CaaQuestion,
+        zones: &ConfiguredZones,
+    ) -> Result<CaaDecision, CaaRefusal> {
+        caa::decide(&self.inner, question, zones).await
+    }
+}

@@ -1,1 +1,77 @@
-//! issue
+//! The corridor: one certificate, from the plan to the files, one line a room.
+//!
+//! Stages consume `self` and return the next one. Stored is only what we alone know: the plan
+//! with its key (before newOrder), the order's URL, the certificate. All else the CA is asked
+//! again, so that after a crash at any point the same order goes on, and every step may run
+//! twice.
+
+mod context;
+mod download;
+mod error;
+mod finalize;
+mod order;
+mod propagate;
+mod publish;
+mod route;
+mod run;
+mod validate;
+
+pub use context::{Context, Issued, Request};
+pub use error::IssueError;
+pub use route::{BoundCredential, Route, Routes};
+
+use download::Downloaded;
+use finalize::{Finalized, Ready};
+use order::{Ordered, Planned};
+use propagate::Propagated;
+use publish::Published;
+use run::Run;
+
+/// How far an order has come. What survives a crash is in the store, not here.
+enum Stage {
+    Planned(Planned),
+    Ordered(Ordered),
+    Published(Published),
+    Propagated(Propagated),
+    Ready(Ready),
+    Finalized(Finalized),
+    Downloaded(Downloaded),
+}
+
+/// Obtains the certificate that `request` asks for, or goes on with the order that a crash left
+/// behind. Returns when its files are in place and its records are gone.
+///
+/// Dropped half-way, its records are removed in the background and its order stays open, to be
+/// gone on with.
+///
+/// # Errors
+/// [`IssueError`]. The old files are untouched then and the records removed, unless the error
+/// says what was left.
+pub async fn issue(context: &Context, request: &Request) -> Result<Issued, IssueError> {
+    let _place = context.place_for_an_order().await;
+    let announcement = context.records.announce();
+    let run = match Run::begin(context, request, announcement).await? {
+        run::Begun::Run(run) => run,
+        run::Begun::AnotherProcessDid(issued) => return Ok(issued),
+    };
+    let walked = tokio::select! {
+        walked = walk(&run) => walked,
+        () = context.cancel.cancelled() => Err(IssueError::Interrupted),
+    };
+    run.end(walked).await
+}
+
+async fn walk(run: &Run<'_>) -> Result<Issued, IssueError> {
+    let mut stage = order::resume_or_plan(run).await?;
+    loop {
+        stage = match stage {
+            Stage::Planned(stage) => stage.order(run).await?,
+            Stage::Ordered(stage) => stage.publish(run).await?,
+            Stage::Published(stage) => stage.propagate(run).await?,
+            Stage::Propagated(stage) => stage.validate(run).await?,
+            Stage::Ready(stage) => stage.finalize(run).await?,
+            Stage::Finalized(stage) => stage.download(run).await?,
+            Stage::Downloaded(stage) => return stage.deploy(run).await,
+        };
+    }
+}

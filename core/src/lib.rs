@@ -11,17 +11,22 @@
 //! | [`store`] | what must survive a crash | |
 //! | [`config`] | `dns01.toml`, read once, checked once | |
 //! | [`keys`], [`deploy`] | keys and requests; files in `live/` | |
-//! | [`plan`] | what is due, and why; pure | the network |
+//! | [`authority`] | a CA and our account there | DNS |
+//! | [`plan`], [`inventory`] | what is due, and why; pure, and the store's side of it | |
+//! | [`session`] | everything opened, and closed in good order | |
 //! | [`event`], [`clock`] | what is told to the outside; what time it is | |
 
 pub mod acme;
+pub mod authority;
 pub mod clock;
 pub mod config;
 pub mod deploy;
 pub mod dns;
 pub mod event;
+pub mod inventory;
 pub mod issue;
 pub mod keys;
 pub mod plan;
 pub mod records;
+pub mod session;
 pub mod store;

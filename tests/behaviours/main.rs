@@ -1,1 +1,7 @@
-//! End-to-end behaviours, one a module.
+//! End-to-end behaviours, one a module. `tests/run` runs them inside the rig.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
+
+mod fault_ca;
+mod fault_names;
+mod rig_stands;

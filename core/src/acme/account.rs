@@ -349,12 +349,13 @@ impl fmt::Debug for Account {
 #[cfg(test)]
 mod tests {
     use super::super::fake_ca::{Answer, Asked, FakeCa};
-    use super::super::signer::{AccountKeyType, SoftwareKey};
+    use super::super::signer::SoftwareKey;
     use super::*;
+    use crate::keys::KeyType;
     use serde_json::json;
 
     fn key() -> Arc<dyn Signer> {
-        Arc::new(SoftwareKey::generate(AccountKeyType::Ec256).unwrap())
+        Arc::new(SoftwareKey::generate(KeyType::Ec256).unwrap())
     }
 
     fn account_reply(status: u16) -> Answer {
@@ -404,6 +405,19 @@ mod tests {
         assert!(asked.protected["jwk"].is_object() && asked.protected.get("kid").is_none());
         let shown = format!("{new:?}");
         assert!(!shown.contains("c2Vjc") && !shown.contains("secret-hmac"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn what_the_directory_asks_for_is_asked_of_the_person_first() {
+        let meta = json!({ "termsOfService": "https://ca.test/terms", "externalAccountRequired": true });
+        let ca = FakeCa::start_with(meta, |_| account_reply(201)).await;
+        let client = ca.client();
+        let error = client.create_account(key(), &NewAccount::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the CA's terms of service are not agreed to: https://ca.test/terms");
+        let agreed = NewAccount { terms_agreed: true, ..NewAccount::default() };
+        let error = client.create_account(key(), &agreed).await.unwrap_err();
+        assert!(matches!(error, AcmeError::ExternalAccountRequired));
+        assert!(ca.paths().is_empty(), "nothing is sent before");
     }
 
     #[tokio::test]

@@ -26,13 +26,24 @@ pub enum ChallengeType {
     DnsPersist01,
 }
 
-impl fmt::Display for ChallengeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ChallengeType {
+    /// Every type.
+    pub const ALL: [Self; 3] = [Self::Dns01, Self::DnsAccount01, Self::DnsPersist01];
+
+    /// Its name at the CA, and in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Dns01 => "dns-01",
             Self::DnsAccount01 => "dns-account-01",
             Self::DnsPersist01 => "dns-persist-01",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

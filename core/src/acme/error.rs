@@ -290,6 +290,12 @@ impl AcmeError {
         Some(hint.to_owned())
     }
 
+    /// True if what was asked about is not there any more, or was never ours.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Problem { problem, .. } if matches!(problem.status, 404 | 410))
+    }
+
     /// True if the same call may succeed later without anyone doing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -3,9 +3,10 @@
 
 use super::account::{Account, AccountUrl};
 use super::limits::Limits;
-use super::signer::{AccountKeyType, SoftwareKey};
+use super::signer::SoftwareKey;
 use super::transport::{CaEndpoint, Client};
 use crate::clock::Clock;
+use crate::keys::KeyType;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,7 @@ pub(super) struct FakeCa {
 
 struct Shared {
     base: String,
+    meta: Value,
     script: Box<Script>,
     seen: Arc<Mutex<Vec<Asked>>>,
     nonces: AtomicUsize,
@@ -86,11 +88,20 @@ struct Shared {
 impl FakeCa {
     /// A CA that answers by `script`.
     pub(super) async fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(json!({}), script).await
+    }
+
+    /// The same with `meta` in its directory.
+    pub(super) async fn start_with(
+        meta: Value,
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (seen, most_at_once) = (Arc::default(), Arc::<AtomicUsize>::default());
         let shared = Arc::new(Shared {
             base: base.clone(),
+            meta,
             script: Box::new(script),
             seen: Arc::clone(&seen),
             nonces: AtomicUsize::new(0),
@@ -138,7 +149,7 @@ impl FakeCa {
 
     /// An account at this CA.
     pub(super) fn account(&self) -> Account {
-        let key = SoftwareKey::generate(AccountKeyType::Ec256).unwrap();
+        let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
         self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)))
     }
 
@@ -208,7 +219,7 @@ impl Shared {
         json!({
             "newNonce": at("/new-nonce"), "newAccount": at("/new-account"), "newOrder": at("/new-order"),
             "newAuthz": at("/new-authz"), "revokeCert": at("/revoke"), "keyChange": at("/key-change"),
-            "renewalInfo": at("/renewal-info"),
+            "renewalInfo": at("/renewal-info"), "meta": self.meta,
         })
     }
 

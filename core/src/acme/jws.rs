@@ -89,8 +89,9 @@ fn decode_hmac_key(text: &SecretString) -> Result<Zeroizing<Vec<u8>>, SignerErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::signer::{AccountKeyType, Algorithm, SoftwareKey};
+    use super::super::signer::{Algorithm, SoftwareKey};
     use super::*;
+    use crate::keys::KeyType;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
     use serde_json::Value;
 
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_request_names_the_account_or_shows_the_key_but_never_both() {
-        let key = SoftwareKey::generate(AccountKeyType::Ec256).unwrap();
+        let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
         let account = AccountUrl::new("https://ca.test/acct/1");
         let (by_account, payload, ..) =
             parts(&sign(&key, Some(&account), Some("n1"), "https://ca.test/o", b"").unwrap());
@@ -169,7 +170,7 @@ mod tests {
         let tag = BASE64URL_NOPAD.decode(b"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
         hmac::verify(&key, input.as_bytes(), &tag).unwrap();
 
-        let account = SoftwareKey::generate(AccountKeyType::Ec256).unwrap();
+        let account = SoftwareKey::generate(KeyType::Ec256).unwrap();
         let bound =
             bind("kid-1", &SecretString::from(secret), "https://ca.test/new-account", account.jwk()).unwrap();
         let (protected, payload, tag, input) = parts(bound.get().as_bytes());

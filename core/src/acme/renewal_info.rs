@@ -42,6 +42,11 @@ impl CertificateId {
         Self(format!("{}.{}", BASE64URL_NOPAD.encode(authority_key), BASE64URL_NOPAD.encode(serial)))
     }
 
+    /// Takes what [`CertificateId::as_str`] once gave.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// `<key identifier>.<serial>`, both base64url.
     #[must_use]
     pub fn as_str(&self) -> &str {

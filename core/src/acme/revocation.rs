@@ -64,15 +64,16 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::super::fake_ca::{Answer, FakeCa};
-    use super::super::signer::{AccountKeyType, SoftwareKey};
+    use super::super::signer::SoftwareKey;
     use super::*;
+    use crate::keys::KeyType;
     use serde_json::json;
 
     #[tokio::test]
     async fn a_certificate_is_revoked_by_account_or_by_its_own_key() {
         let ca = FakeCa::start(|_| Answer::json(200, &json!({}))).await;
         ca.account().revoke(b"der", RevocationReason::Superseded).await.unwrap();
-        let key = SoftwareKey::generate(AccountKeyType::Ec384).unwrap();
+        let key = SoftwareKey::generate(KeyType::Ec384).unwrap();
         ca.client().revoke_by_certificate_key(&key, b"der", RevocationReason::KeyCompromise).await.unwrap();
         let asked: Vec<_> = ca.seen().into_iter().filter(|asked| asked.path == "/revoke").collect();
         assert_eq!(asked[0].payload, json!({ "certificate": "ZGVy", "reason": 4 }));

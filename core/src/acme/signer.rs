@@ -1,5 +1,6 @@
 //! Account keys: what signs, and how the key is shown (RFC 7517, RFC 7638).
 
+use crate::keys::KeyType;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
@@ -118,23 +119,6 @@ pub enum SignerError {
     HmacKey,
 }
 
-/// What kind of account key to make.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccountKeyType {
-    /// P-256: small, fast, taken by every CA.
-    #[default]
-    Ec256,
-    /// P-384.
-    Ec384,
-    /// RSA with 2048 bits.
-    Rsa2048,
-    /// RSA with 3072 bits.
-    Rsa3072,
-    /// RSA with 4096 bits.
-    Rsa4096,
-}
-
 /// A private key held in memory. `Debug` shows its algorithm only.
 pub struct SoftwareKey {
     pair: Pair,
@@ -152,7 +136,7 @@ impl SoftwareKey {
     ///
     /// # Errors
     /// [`SignerError::Generation`].
-    pub fn generate(kind: AccountKeyType) -> Result<Self, SignerError> {
+    pub fn generate(kind: KeyType) -> Result<Self, SignerError> {
         let ec = |algorithm| EcdsaKeyPair::generate(algorithm).map_err(|_| SignerError::Generation);
         let rsa = |size| {
             rsa::KeyPair::generate(size)
@@ -160,11 +144,11 @@ impl SoftwareKey {
                 .map_err(|_| SignerError::Generation)
         };
         let pair = match kind {
-            AccountKeyType::Ec256 => Pair::P256(ec(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
-            AccountKeyType::Ec384 => Pair::P384(ec(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
-            AccountKeyType::Rsa2048 => rsa(rsa::KeySize::Rsa2048)?,
-            AccountKeyType::Rsa3072 => rsa(rsa::KeySize::Rsa3072)?,
-            AccountKeyType::Rsa4096 => rsa(rsa::KeySize::Rsa4096)?,
+            KeyType::Ec256 => Pair::P256(ec(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+            KeyType::Ec384 => Pair::P384(ec(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
+            KeyType::Rsa2048 => rsa(rsa::KeySize::Rsa2048)?,
+            KeyType::Rsa3072 => rsa(rsa::KeySize::Rsa3072)?,
+            KeyType::Rsa4096 => rsa(rsa::KeySize::Rsa4096)?,
         };
         Ok(Self::of(pair))
     }
@@ -261,10 +245,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_key_signs_and_survives_being_stored() {
-        let kinds: [(AccountKeyType, &dyn VerificationAlgorithm); 3] = [
-            (AccountKeyType::Ec256, &ECDSA_P256_SHA256_FIXED),
-            (AccountKeyType::Ec384, &ECDSA_P384_SHA384_FIXED),
-            (AccountKeyType::Rsa2048, &RSA_PKCS1_2048_8192_SHA256),
+        let kinds: [(KeyType, &dyn VerificationAlgorithm); 3] = [
+            (KeyType::Ec256, &ECDSA_P256_SHA256_FIXED),
+            (KeyType::Ec384, &ECDSA_P384_SHA384_FIXED),
+            (KeyType::Rsa2048, &RSA_PKCS1_2048_8192_SHA256),
         ];
         for (kind, verification) in kinds {
             let key = SoftwareKey::generate(kind).unwrap();
@@ -286,7 +270,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let key = SoftwareKey::generate(AccountKeyType::Ec256).unwrap();
+        let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
         assert_eq!(format!("{key:?}"), "SoftwareKey(ES256)");
     }
 }

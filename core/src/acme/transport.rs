@@ -608,4 +608,20 @@ mod tests {
         assert_eq!(asked.protected["kid"], format!("{}/account/1", ca.base));
         assert_eq!(asked.payload["identifiers"][0]["value"], "a.test");
     }
+
+    #[tokio::test]
+    async fn renewal_advice_is_asked_for_unsigned() {
+        let ca = FakeCa::start(|_| {
+            let window =
+                r#"{"suggestedWindow":{"start":"2026-01-02T00:00:00Z","end":"2026-01-03T00:00:00Z"}}"#;
+            Answer::text(200, "application/json", window).with("retry-after", "7200")
+        })
+        .await;
+        let id: CertificateId = serde_json::from_str(r#""aYhb.AIdl""#).unwrap();
+        let info = ca.client().renewal_info(&id).await.unwrap();
+        assert_eq!(info.ask_again, Duration::from_secs(7200));
+        let asked = ca.seen();
+        assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/renewal-info/aYhb.AIdl"));
+        assert!(asked[0].protected.is_null());
+    }
 }

@@ -8,22 +8,32 @@
 //! | [`name`] | [`Fqdn`] and [`ZoneName`], checked once |
 //! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`] |
 //! | [`provider`] | [`DnsProvider`], its [`Limits`] and its answers |
+//! | [`credential`] | [`Credential`]: the one layer through which providers are called |
+//! | [`http`] | [`HttpClient`](http::HttpClient), shared by all HTTP plugins |
+//! | [`memory`] | [`MemoryProvider`]: the reference, able to misbehave |
+//! | [`conformance`] | the suite that proves the promises for a provider |
 //! | [`error`] | [`ProviderError`] and its kinds |
 //! | [`plugin`] | [`Plugin`]: name, settings, constructor |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
 
+pub mod conformance;
+pub mod credential;
 pub mod error;
+pub mod http;
+pub mod memory;
 pub mod name;
 pub mod plugin;
 pub mod provider;
 pub mod record;
 pub mod secret;
 
+pub use credential::{Credential, CredentialName, CredentialNameError};
 pub use error::{ProviderError, ProviderErrorKind};
+pub use memory::MemoryProvider;
 pub use name::{Fqdn, NameError, ZoneName};
 pub use plugin::{Environment, Plugin, Settings, SettingsError};
 pub use provider::{
     Applied, Batch, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport,
 };
-pub use record::{TxtChange, TxtValue, TxtValueError, Zone};
+pub use record::{TxtChange, TxtRecords, TxtValue, TxtValueError, Zone};
 pub use secret::{SecretError, SecretRef};

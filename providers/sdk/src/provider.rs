@@ -4,6 +4,8 @@ use crate::error::ProviderError;
 use crate::name::Fqdn;
 use crate::record::{TxtChange, TxtValue, Zone};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ use std::time::Duration;
 /// A dropped `apply` may or may not have taken effect; the caller repeats it or removes what
 /// it may have written.
 #[async_trait]
-pub trait DnsProvider: Send + Sync + 'static {
+pub trait DnsProvider: fmt::Debug + Send + Sync + 'static {
     /// What the service allows; constant for the life of the value.
     fn limits(&self) -> Limits;
 
@@ -92,7 +94,7 @@ pub struct Limits {
     pub smallest_ttl: u32,
     /// False where values cannot be removed (acme-dns lets them roll).
     pub can_remove: bool,
-    /// True where a failed `apply` has done nothing at all.
+    /// True where an `apply` that fails with a permanent error has added nothing.
     pub atomic: bool,
 }
 
@@ -124,6 +126,35 @@ pub enum Batch {
     Name,
     /// One change.
     Record,
+}
+
+impl Batch {
+    /// True if one `apply` can carry all of `changes`.
+    #[must_use]
+    pub fn allows(self, changes: &[TxtChange]) -> bool {
+        match self {
+            Self::Zone(most) => changes.len() <= most,
+            Self::Name => changes.windows(2).all(|pair| pair[0].name() == pair[1].name()),
+            Self::Record => changes.len() <= 1,
+        }
+    }
+
+    /// `changes` of one zone in as few batches as the service allows, in their order within
+    /// each name.
+    #[must_use]
+    pub fn split(self, changes: Vec<TxtChange>) -> Vec<Vec<TxtChange>> {
+        match self {
+            Self::Zone(most) => changes.chunks(most.max(1)).map(<[TxtChange]>::to_vec).collect(),
+            Self::Record => changes.into_iter().map(|change| vec![change]).collect(),
+            Self::Name => {
+                let mut names: BTreeMap<Fqdn, Vec<TxtChange>> = BTreeMap::new();
+                for change in changes {
+                    names.entry(change.name().clone()).or_default().push(change);
+                }
+                names.into_values().collect()
+            }
+        }
+    }
 }
 
 /// What a successful `apply` returns.

@@ -54,6 +54,15 @@ impl fmt::Debug for TxtValue {
     }
 }
 
+/// One RRset of type TXT.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TxtRecords {
+    /// Seconds, the same for all values (RFC 2181 §5.2).
+    pub ttl: u32,
+    /// The values, oldest first.
+    pub values: Vec<TxtValue>,
+}
+
 /// A zone as a credential sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone {

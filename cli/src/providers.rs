@@ -1,0 +1,21 @@
+//! The one place where provider plugins are wired in: a Cargo feature and a line each.
+
+use dns01_provider::Plugin;
+
+/// The providers that this program has.
+pub(crate) const PLUGINS: &[Plugin] = &[
+    #[cfg(feature = "rfc2136")]
+    dns01_provider_rfc2136::PLUGIN,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_providers_have_the_same_name() {
+        let names: HashSet<&str> = PLUGINS.iter().map(|plugin| plugin.name).collect();
+        assert_eq!(names.len(), PLUGINS.len());
+    }
+}

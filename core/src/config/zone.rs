@@ -1,0 +1,252 @@
+//! `[dns.*]`: named credentials and the zones they are for.
+
+use super::check::{Check, TextOr, secret_written_out, unknown_key};
+use super::file::{KeyPath, Part};
+use super::mistake::{Mistake, MistakeKind, nearest};
+use dns01_provider::{CredentialName, Fqdn, Plugin, Settings, Zone, ZoneName};
+use figment::value::{Dict, Value};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// A named credential, bound to zones.
+#[derive(Clone, Debug)]
+pub struct CredentialConfig {
+    /// The name of its table.
+    pub name: CredentialName,
+    /// The plugin it belongs to.
+    pub plugin: Plugin,
+    /// The zones it is for. Empty (by flags only) where it is for every zone it serves.
+    pub zones: Vec<ZoneConfig>,
+    /// The plugin's own keys.
+    pub settings: Settings,
+    /// Seconds that new TXT records live, where it is said.
+    pub ttl: Option<u32>,
+}
+
+/// A zone that a credential may write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneConfig {
+    /// Its name, and its id at the provider where one is given.
+    pub zone: Zone,
+    /// The servers to watch, instead of the delegated ones.
+    pub name_servers: Vec<SocketAddr>,
+    /// The recursive resolvers to find things out with, instead of the machine's.
+    pub resolvers: Vec<SocketAddr>,
+    /// When its values count as seen everywhere.
+    pub propagation: PropagationConfig,
+}
+
+impl ZoneConfig {
+    /// A zone with nothing but its name.
+    #[must_use]
+    pub fn new(zone: Zone) -> Self {
+        Self {
+            zone,
+            name_servers: Vec::new(),
+            resolvers: Vec::new(),
+            propagation: PropagationConfig::default(),
+        }
+    }
+}
+
+/// When a zone's values count as seen everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PropagationConfig {
+    /// The time it may take.
+    pub timeout: Duration,
+    /// The name servers that must confirm.
+    pub quorum: Quorum,
+}
+
+impl Default for PropagationConfig {
+    /// Three minutes; at least half of the name servers.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(180), quorum: Quorum::Half }
+    }
+}
+
+/// The name servers that must confirm before the CA is told to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quorum {
+    /// Every one that answers for the zone, and at least half of all.
+    #[default]
+    Half,
+    /// Every one, whether it answers or not.
+    All,
+    /// This many.
+    Servers(NonZeroUsize),
+}
+
+impl CredentialConfig {
+    /// Of its zones, the longest that contains `name`.
+    #[must_use]
+    pub fn zone_for(&self, name: &Fqdn) -> Option<&ZoneConfig> {
+        self.zones
+            .iter()
+            .filter(|zone| zone.zone.name.contains(name))
+            .max_by_key(|zone| zone.zone.name.as_str().len())
+    }
+}
+
+/// The keys that every `[dns.*]` table may have; the others are the plugin's.
+const COMMON_KEYS: [&str; 6] = ["provider", "zones", "ttl", "resolvers", "name_servers", "propagation"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCredential {
+    provider: String,
+    zones: Vec<TextOr<RawZone>>,
+    ttl: Option<u32>,
+    #[serde(default)]
+    resolvers: Vec<String>,
+    #[serde(default)]
+    name_servers: Vec<String>,
+    #[serde(default)]
+    propagation: RawPropagation,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawZone {
+    name: String,
+    id: Option<String>,
+    resolvers: Option<Vec<String>>,
+    name_servers: Option<Vec<String>>,
+    #[serde(default)]
+    propagation: RawPropagation,
+}
+
+impl From<String> for RawZone {
+    fn from(name: String) -> Self {
+        Self { name, id: None, resolvers: None, name_servers: None, propagation: RawPropagation::default() }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawPropagation {
+    timeout: Option<String>,
+    quorum: Option<Quorum>,
+}
+
+impl RawPropagation {
+    fn read(&self, check: &mut Check, path: &KeyPath, outer: PropagationConfig) -> PropagationConfig {
+        let timeout = self.timeout.as_ref().and_then(|text| check.duration(&path.join("timeout"), text));
+        PropagationConfig {
+            timeout: timeout.unwrap_or(outer.timeout),
+            quorum: self.quorum.unwrap_or(outer.quorum),
+        }
+    }
+}
+
+impl CredentialConfig {
+    pub(super) fn read(check: &mut Check, name: &str, value: &Value, plugins: &[Plugin]) -> Option<Self> {
+        let path = KeyPath::of(["dns", name]);
+        let Value::Dict(tag, table) = value else {
+            check.table::<RawCredential>(&path, value);
+            return None;
+        };
+        let (common, own): (Dict, Dict) =
+            table.clone().into_iter().partition(|(key, _)| COMMON_KEYS.contains(&key.as_str()));
+        let raw: RawCredential = check.table(&path, &Value::Dict(*tag, common))?;
+        let plugin = find_plugin(check, &path, &raw.provider, plugins)?;
+        let known = own.keys().filter(|key| {
+            let known = plugin.keys.contains(&key.as_str());
+            if !known {
+                let candidates = plugin.keys.iter().chain(&COMMON_KEYS).copied();
+                check.wrong(&path.join(key), Part::Key, unknown_key(key, &path.heading(), candidates));
+            }
+            known
+        });
+        let mut sound = known.count() == own.len();
+        let document = check.document.clone();
+        for secret in document.iter().flat_map(|document| document.plain_secrets(&path)) {
+            let mistake = secret_written_out(secret.key());
+            check.wrong(&secret, Part::Value, mistake);
+            sound = false;
+        }
+        let settings = settings_of(own);
+        let name = check.parse_key(&path, name, CredentialName::parse)?;
+        if raw.zones.is_empty() {
+            let mistake = Mistake::new(MistakeKind::Value, format!("{} has no zone", path.heading()))
+                .with_hint("name the zones that it may write to: `zones = [\"example.com\"]`".to_owned());
+            check.wrong(&path.join("zones"), Part::Value, mistake);
+            return None;
+        }
+        let zones = read_zones(check, &path, &raw)?;
+        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl })
+    }
+}
+
+fn find_plugin(check: &mut Check, path: &KeyPath, wanted: &str, plugins: &[Plugin]) -> Option<Plugin> {
+    let found = plugins.iter().find(|plugin| plugin.name == wanted);
+    if found.is_none() {
+        let names = plugins.iter().map(|plugin| plugin.name);
+        let hint = match nearest(wanted, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("this program has {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        let mistake =
+            Mistake::new(MistakeKind::UnknownReference, format!("no provider is called `{wanted}`"));
+        check.wrong(&path.join("provider"), Part::Value, mistake.with_hint(hint));
+    }
+    found.copied()
+}
+
+fn settings_of(own: Dict) -> Settings {
+    match serde_json::to_value(own) {
+        Ok(serde_json::Value::Object(table)) => Settings::new(table),
+        _ => Settings::default(),
+    }
+}
+
+fn read_zones(check: &mut Check, path: &KeyPath, raw: &RawCredential) -> Option<Vec<ZoneConfig>> {
+    let outer = raw.propagation.read(check, &path.join("propagation"), PropagationConfig::default());
+    let resolvers = check.servers(&path.join("resolvers"), &raw.resolvers);
+    let name_servers = check.servers(&path.join("name_servers"), &raw.name_servers);
+    let zones = raw.zones.iter().enumerate().map(|(index, TextOr(zone))| {
+        let path = path.join("zones").join(index);
+        let name = check.parse_either(&path, "name", &zone.name, ZoneName::parse)?;
+        let servers = |check: &mut Check, key, texts: &Option<Vec<String>>, outer: &Vec<SocketAddr>| {
+            texts.as_ref().map_or_else(|| outer.clone(), |texts| check.servers(&path.join(key), texts))
+        };
+        Some(ZoneConfig {
+            name_servers: servers(check, "name_servers", &zone.name_servers, &name_servers),
+            resolvers: servers(check, "resolvers", &zone.resolvers, &resolvers),
+            propagation: zone.propagation.read(check, &path.join("propagation"), outer),
+            zone: Zone { name, id: zone.id.clone() },
+        })
+    });
+    let zones: Vec<Option<ZoneConfig>> = zones.collect();
+    zones.into_iter().collect()
+}
+
+impl<'de> Deserialize<'de> for Quorum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl serde::de::Visitor<'_> for Words {
+            type Value = Quorum;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`\"all\"` or a number of name servers, 1 or more")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Quorum, E> {
+                match text {
+                    "all" => Ok(Quorum::All),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Quorum, E> {
+                let servers = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+                let unexpected = serde::de::Unexpected::Signed(number);
+                servers.map(Quorum::Servers).ok_or_else(|| E::invalid_value(unexpected, &self))
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}

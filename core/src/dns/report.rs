@@ -1,0 +1,260 @@
+//! What every server answered, as data and as the table a person reads.
+
+use super::propagation::shown_address;
+use dns01_provider::name::{Fqdn, ZoneName};
+use dns01_provider::record::TxtValue;
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A propagation that did not come to its end.
+#[derive(Clone, Debug)]
+pub struct PropagationFailure {
+    /// Why it stopped.
+    pub reason: FailureReason,
+    /// How long was waited.
+    pub elapsed: Duration,
+    /// What was waited for: names with their values, or with none where an alias was.
+    pub awaited: Vec<(Fqdn, Vec<TxtValue>)>,
+    /// What each server of the zone at fault answered.
+    pub table: PropagationTable,
+    /// What to do, computed from the table.
+    pub hint: Option<String>,
+}
+
+/// Why a wait failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The time was over with servers still lacking values.
+    TimedOut,
+    /// No server at all answered: port 53 looks blocked from here.
+    NothingAnswered,
+    /// The program is stopping.
+    Cancelled,
+}
+
+/// What each server of a zone answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PropagationTable {
+    /// The zone.
+    pub zone: ZoneName,
+    /// The zone that delegates it; `None` where the configuration names the servers.
+    pub parent: Option<String>,
+    /// How many name servers it has.
+    pub name_servers: usize,
+    /// One row per address.
+    pub rows: Vec<Row>,
+}
+
+/// One address of one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The name server.
+    pub server: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What the answer means.
+    pub standing: Standing,
+    /// What it answered last, in words, with the transport where it matters.
+    pub answer: String,
+    /// The zone's serial there, where it could be asked.
+    pub serial: Option<u32>,
+    /// Time from the start of the wait to the first answer of this kind.
+    pub since: Duration,
+    /// How often it was asked.
+    pub looks: usize,
+}
+
+/// What an answer means for the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Everything is there.
+    Confirmed,
+    /// It answers, and something is missing: it blocks.
+    Blocking,
+    /// Everything is there, but the server does not answer for the zone.
+    WithoutAuthority,
+    /// It is silent, refuses or is out of order; passed by after a while.
+    OutOfOrder,
+    /// This machine has no route to it; it was not asked.
+    NoRoute,
+    /// No answer yet.
+    Unknown,
+}
+
+impl PropagationFailure {
+    pub(super) fn new(
+        reason: FailureReason,
+        elapsed: Duration,
+        awaited: Vec<(Fqdn, Vec<TxtValue>)>,
+        table: PropagationTable,
+    ) -> Self {
+        let hint = hint(reason, &table);
+        Self { reason, elapsed, awaited, table, hint }
+    }
+
+    /// Zone, records and table as plain text, each line indented by two spaces; without the
+    /// sentence itself (its `Display`) and without the hint.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = format!("  zone {} ({})", self.table.zone, self.table.delegation());
+        if let Some((name, values)) = self.awaited.first() {
+            let values: Vec<_> = values.iter().map(|value| shortened(value.as_str())).collect();
+            let what = if values.is_empty() { "alias" } else { "record" };
+            let txt = if values.is_empty() { "" } else { " TXT " };
+            text.push_str(&format!(" · {what} {name}{txt}{}", values.join(" ")));
+        }
+        if self.awaited.len() > 1 {
+            text.push_str(&format!(" and {} more", self.awaited.len() - 1));
+        }
+        format!("{text}\n\n{}", self.table.render())
+    }
+}
+
+impl fmt::Display for PropagationFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = span(self.elapsed);
+        match self.reason {
+            FailureReason::TimedOut => {
+                let what = if self.awaited.iter().map(|(_, values)| values.len()).sum::<usize>() == 1 {
+                    "the value"
+                } else {
+                    "every value"
+                };
+                write!(
+                    f,
+                    "not every authoritative name server of `{}` has {what} after {waited}",
+                    self.table.zone
+                )
+            }
+            FailureReason::NothingAnswered => {
+                write!(f, "no name server of `{}` has answered at all after {waited}", self.table.zone)
+            }
+            FailureReason::Cancelled => {
+                write!(f, "stopped while waiting for the name servers of `{}`", self.table.zone)
+            }
+        }
+    }
+}
+
+impl std::error::Error for PropagationFailure {}
+
+impl PropagationTable {
+    /// The table as plain text with its heading, one line per address, each line indented by
+    /// two spaces and ended by a line break.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let heading = ["name server", "address", "answer", "since"].map(str::to_owned);
+        let lines: Vec<[String; 4]> =
+            std::iter::once(heading).chain(self.rows.iter().map(Row::cells)).collect();
+        let width =
+            |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2)];
+        let mut text = String::new();
+        for [server, address, answer, since] in &lines {
+            let [a, b, c] = widths;
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {server:a$}  {address:b$}  {answer:c$}  {since}");
+        }
+        text
+    }
+
+    fn delegation(&self) -> String {
+        let servers = if self.name_servers == 1 { "name server" } else { "name servers" };
+        match self.parent.as_deref() {
+            Some(".") => format!("delegated by the root to {} {servers}", self.name_servers),
+            Some(parent) => format!("delegated by {parent}. to {} {servers}", self.name_servers),
+            None => format!("{} {servers} by configuration", self.name_servers),
+        }
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; 4] {
+        let serial = match (self.standing, self.serial) {
+            (Standing::Blocking, Some(serial)) => format!(", serial {serial}"),
+            _ => String::new(),
+        };
+        let looks = match (self.standing, self.looks) {
+            (Standing::Confirmed | Standing::NoRoute | Standing::Unknown, _) => String::new(),
+            (_, 1) => ", 1 look".to_owned(),
+            (_, looks) => format!(", {looks} looks"),
+        };
+        let since = self.since.as_secs();
+        [
+            self.server.clone(),
+            shown_address(self.address),
+            format!("{}{serial}", self.answer),
+            format!("{}:{:02}{looks}", since / 60, since % 60),
+        ]
+    }
+}
+
+/// What to do, from what the servers said.
+fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
+    let standing = |wanted| table.rows.iter().filter(move |row: &&Row| row.standing == wanted);
+    match reason {
+        FailureReason::Cancelled => return None,
+        FailureReason::NothingAnswered if standing(Standing::NoRoute).count() == table.rows.len() => {
+            return Some("this machine has no route to any of them".to_owned());
+        }
+        FailureReason::NothingAnswered => {
+            return Some("port 53 looks blocked from here: let UDP and TCP to port 53 out".to_owned());
+        }
+        FailureReason::TimedOut => {}
+    }
+    if let Some(blocking) = standing(Standing::Blocking).next() {
+        return Some(hint_on_blocking(blocking, standing(Standing::Confirmed)));
+    }
+    if let Some(row) = standing(Standing::OutOfOrder).next() {
+        return Some(format!(
+            "{} does not serve {} ({}): repair it or take it out of the delegation, or lower `quorum`",
+            row.server, table.zone, row.answer
+        ));
+    }
+    standing(Standing::WithoutAuthority).next().map(|row| {
+        format!(
+            "{} answers without authority: is something between here and there answering in its place?",
+            row.server
+        )
+    })
+}
+
+fn hint_on_blocking<'a>(blocking: &Row, mut confirmed: impl Iterator<Item = &'a Row>) -> String {
+    let server = &blocking.server;
+    match (blocking.serial, confirmed.find_map(|row| Some((row, row.serial?)))) {
+        (Some(old), Some((row, new))) if is_newer(new, old) => {
+            format!("{server} still serves serial {old}, {} has {new}: check the transfer to it", row.server)
+        }
+        (Some(same), Some((row, serial))) if same == serial => format!(
+            "{server} serves the same serial {serial} as {} but not the same content: check whether both get the zone from one primary",
+            row.server
+        ),
+        (_, Some(_)) => format!("check that {server} gets the zone from the server that is written to"),
+        _ => "no server shows it: check that the provider writes to the zone that is delegated".to_owned(),
+    }
+}
+
+/// Serial arithmetic (RFC 1982 §3.2).
+fn is_newer(new: u32, old: u32) -> bool {
+    new != old && new.wrapping_sub(old) < 1 << 31
+}
+
+/// A value's two ends, quoted.
+fn shortened(value: &str) -> String {
+    match (value.get(..6), value.get(value.len().saturating_sub(6)..)) {
+        (Some(start), Some(end)) if value.len() > 16 => format!("\"{start}…{end}\""),
+        _ => format!("\"{value}\""),
+    }
+}
+
+/// A time as people say it: `40 s`, `3 min`, `2 min 5 s`.
+fn span(time: Duration) -> String {
+    match (time.as_secs() / 60, time.as_secs() % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}

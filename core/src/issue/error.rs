@@ -1,0 +1,253 @@
+//! Why a certificate was not obtained.
+
+use crate::acme::{AcmeError, CertificateError, NameFailure};
+use crate::authority::AuthorityError;
+use crate::deploy::DeployError;
+use crate::dns::{CaaRefusal, DnsError, PropagationFailure};
+use crate::keys::KeyError;
+use crate::records::{Leftover, RecordsError};
+use crate::store::{BackOff, StoreError};
+use dns01_provider::{Fqdn, NameError, ZoneName};
+use jiff::{SignedDuration, Timestamp};
+use std::fmt;
+
+/// Why a certificate was not obtained. What was live before still is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// CAA forbids it, here as at the CA.
+    #[error("`{name}` cannot have a certificate: {refusal}")]
+    Caa {
+        /// The name, without `*.`.
+        name: Fqdn,
+        /// What forbids it.
+        refusal: CaaRefusal,
+    },
+    /// There is no place for the challenge record.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// A zone was found that no credential is bound to.
+    #[error("no credential for zone `{zone}`")]
+    NoCredential {
+        /// The zone.
+        zone: ZoneName,
+    },
+    /// A challenge name would be too long.
+    #[error("`{name}` is too long to prove: {source}")]
+    ChallengeName {
+        /// The name to be proved.
+        name: Fqdn,
+        /// What is wrong with the challenge name.
+        source: NameError,
+    },
+    /// The CA wants something proved, or published, that no record of ours can hold.
+    #[error("the CA wants `{name}` proved, which cannot be: {reason}")]
+    ForeignName {
+        /// The name, as the CA wrote it.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The records could not be written.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// Not every name server showed the records in time. The CA was not told to look.
+    #[error("{0}")]
+    Propagation(Box<PropagationFailure>),
+    /// The CA cannot be spoken to, or our account there not be had.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The CA refused, or could not be reached.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
+    /// The CA asked to be left alone until later, some time ago.
+    #[error("`{ca}` wants to be left alone until {until}: {reason}", until = back_off.until, reason = back_off.reason)]
+    BackOff {
+        /// The CA.
+        ca: String,
+        /// Until when, and why.
+        back_off: BackOff,
+    },
+    /// The certificate that came is not the one that was asked for.
+    #[error("the CA's certificate was refused: {0}")]
+    Certificate(#[source] CertificateError),
+    /// A key failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something in the store makes no sense.
+    #[error("the store holds {what}, which makes no sense")]
+    Stored {
+        /// What.
+        what: String,
+    },
+    /// The files could not be put in place; the certificate is in the store.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// Another process kept the turn for these names until the time was up.
+    #[error("another process was busy with the same names until the time was up")]
+    Busy,
+    /// The program is stopping.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something failed, and records could not be removed afterwards.
+    #[error("{error}")]
+    LeftRecords {
+        /// What failed.
+        error: Box<IssueError>,
+        /// The records that still stand.
+        left: Vec<LeftBehind>,
+    },
+}
+
+/// A record that could not be removed. It stands in the ledger, and goes with the next run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Its name.
+    pub name: Fqdn,
+    /// The zone.
+    pub zone: ZoneName,
+    /// Why it is still there.
+    pub reason: String,
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the value at {} in zone {} ({})", self.name, self.zone, self.reason)
+    }
+}
+
+impl From<Leftover> for LeftBehind {
+    fn from(left: Leftover) -> Self {
+        Self { name: left.name, zone: left.zone, reason: left.reason }
+    }
+}
+
+impl IssueError {
+    /// The stable id of the error, as in `docs/errors.md`.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Caa { refusal: CaaRefusal::LookupFailed { .. }, .. } => "caa-lookup",
+            Self::Caa { .. } => "caa-forbids",
+            Self::Dns(DnsError::AliasNotConfigured { .. }) => "alias-not-configured",
+            Self::Dns(DnsError::NotConfigured { .. }) | Self::NoCredential { .. } => "no-credential",
+            Self::Dns(DnsError::DeeperCut { .. }) => "deeper-zone-cut",
+            Self::Dns(_) => "dns",
+            Self::ChallengeName { .. } | Self::ForeignName { .. } => "unprovable-name",
+            Self::Records(_) => "records",
+            Self::Propagation(_) => "propagation",
+            Self::Authority(AuthorityError::Acme(error)) | Self::Acme(error) => acme_id(error),
+            Self::Authority(AuthorityError::Store(_)) | Self::Store(_) | Self::Stored { .. } => "store",
+            Self::Authority(_) => "account",
+            Self::BackOff { .. } => "rate-limited",
+            Self::Certificate(_) => "certificate-refused",
+            Self::Key(_) => "key",
+            Self::Deploy(_) => "deploy",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::LeftRecords { error, .. } => error.id(),
+        }
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Caa { refusal, .. } => Some(refusal.hint()),
+            Self::Dns(error) => error.hint(),
+            Self::NoCredential { zone } => Some(format!("add `{zone}` to the zones of a credential")),
+            Self::Records(error) => error.hint(),
+            Self::Propagation(failure) => failure.hint.clone(),
+            Self::Authority(error) => error.hint(),
+            Self::Acme(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Deploy(error) => error.hint(),
+            Self::Certificate(_) => Some(
+                "the old files are untouched; run it again, and tell the CA if it happens again".to_owned(),
+            ),
+            Self::LeftRecords { error, .. } => error.hint(),
+            Self::Stored { .. } => Some("was `dns01.db` changed by something else?".to_owned()),
+            Self::ChallengeName { .. }
+            | Self::ForeignName { .. }
+            | Self::BackOff { .. }
+            | Self::Key(_)
+            | Self::Busy
+            | Self::Interrupted => None,
+        }
+    }
+
+    /// Before this no further try makes sense, whatever the pauses between tries are.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::BackOff { back_off, .. } => Some(back_off.until),
+            Self::Acme(AcmeError::RateLimited { until, .. })
+            | Self::Authority(AuthorityError::Acme(AcmeError::RateLimited { until, .. })) => Some(*until),
+            Self::LeftRecords { error, .. } => error.retry_at(),
+            _ => None,
+        }
+    }
+
+    /// What was wrong with single names at the CA.
+    #[must_use]
+    pub fn name_failures(&self) -> &[NameFailure] {
+        match self {
+            Self::Acme(AcmeError::OrderInvalid { failures, .. } | AcmeError::Deadline { failures, .. }) => {
+                failures
+            }
+            Self::LeftRecords { error, .. } => error.name_failures(),
+            _ => &[],
+        }
+    }
+
+    /// The records that still stand.
+    #[must_use]
+    pub fn left_behind(&self) -> &[LeftBehind] {
+        match self {
+            Self::LeftRecords { left, .. } => left,
+            _ => &[],
+        }
+    }
+
+    /// The error itself, without what was left behind.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::LeftRecords { error, .. } => error.root(),
+            other => other,
+        }
+    }
+
+    pub(super) fn leaving(self, left: Vec<LeftBehind>) -> Self {
+        if left.is_empty() { self } else { Self::LeftRecords { error: Box::new(self), left } }
+    }
+
+    /// For how long the whole CA is to be left alone because of this.
+    pub(super) fn back_off(&self, now: Timestamp) -> Option<BackOff> {
+        match self.root() {
+            Self::BackOff { .. } => None,
+            other => {
+                let until = other.retry_at()?;
+                (until > now + SignedDuration::from_secs(1))
+                    .then(|| BackOff { until, reason: other.to_string() })
+            }
+        }
+    }
+}
+
+fn acme_id(error: &AcmeError) -> &'static str {
+    match error {
+        AcmeError::RateLimited { .. } | AcmeError::Paused { .. } => "rate-limited",
+        AcmeError::Unreachable { .. } | AcmeError::OutOfOrder { .. } => "ca-unreachable",
+        AcmeError::OrderInvalid { .. } => "validation-failed",
+        AcmeError::Deadline { .. } => "deadline",
+        AcmeError::TermsNotAgreed { .. } => "terms-not-agreed",
+        AcmeError::ExternalAccountRequired => "external-account-required",
+        AcmeError::AccountDoesNotExist => "account",
+        AcmeError::NoUsableChallenge { .. } => "no-usable-challenge",
+        _ => "ca-refused",
+    }
+}

@@ -1,0 +1,35 @@
+//! The certificate is asked for.
+
+use super::order::Subject;
+use super::run::Run;
+use super::{IssueError, Stage};
+use crate::acme;
+use crate::store::OrderId;
+
+/// Every name is proved.
+pub(super) struct Ready {
+    pub(super) id: OrderId,
+    pub(super) order: acme::Order,
+    pub(super) subject: Subject,
+}
+
+/// The CA has the request, or the certificate even.
+pub(super) struct Finalized {
+    pub(super) id: OrderId,
+    pub(super) order: acme::Order,
+    pub(super) subject: Subject,
+}
+
+impl Ready {
+    /// Sends the request for the certificate.
+    pub(super) async fn finalize(self, run: &Run<'_>) -> Result<Stage, IssueError> {
+        let Self { id, order, subject } = self;
+        run.begin_certificate();
+        let request = match &subject {
+            Subject::Key(key) => key.request(&run.names)?,
+            Subject::Request { der, .. } => der.clone(),
+        };
+        let order = run.account.finalize(&order, &request).await?;
+        Ok(Stage::Finalized(Finalized { id, order, subject }))
+    }
+}

@@ -1,0 +1,296 @@
+//! The plan and the order: CAA and the places of the records first, then newOrder.
+
+use super::finalize::{Finalized, Ready};
+use super::route::Route;
+use super::run::Run;
+use super::{IssueError, Stage};
+use crate::acme::{
+    self, AcmeError, Authorization, AuthorizationStatus, CertificateId, Identifier, OpenOrder, OrderStatus,
+};
+use crate::config::Domain;
+use crate::dns::{CaaDecision, CaaQuestion, Location};
+use crate::event::{Happening, Outcome, Step};
+use crate::keys::CertificateKey;
+use crate::store::{self, KeyBytes, OrderId};
+use futures_util::future::try_join_all;
+use url::Url;
+
+/// What is to be certified: a key of ours, or the user's own request.
+#[derive(Debug)]
+pub(super) enum Subject {
+    Key(CertificateKey),
+    Request { der: Vec<u8>, public_key: Vec<u8> },
+}
+
+impl Subject {
+    pub(super) fn public_key(&self) -> Vec<u8> {
+        match self {
+            Self::Key(key) => key.public_key(),
+            Self::Request { public_key, .. } => public_key.clone(),
+        }
+    }
+}
+
+/// A domain with the place where its record goes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) location: Location,
+    pub(super) route: Route,
+}
+
+/// Nothing is asked of the CA yet.
+pub(super) struct Planned;
+
+/// The CA has opened an order.
+pub(super) struct Ordered {
+    pub(super) id: OrderId,
+    pub(super) order: acme::Order,
+    pub(super) subject: Subject,
+    pub(super) pending: Vec<Authorization>,
+}
+
+/// Looks for an order that a crash left behind; without one, plans a new one.
+pub(super) async fn resume_or_plan(run: &Run<'_>) -> Result<Stage, IssueError> {
+    let wanted = &run.request.certificate;
+    let store = &run.context.store;
+    store.remember_certificate(run.certificate(), &run.names, &run.request.remembered).await?;
+    let open = store.open_order(&run.account_name, &run.names).await?;
+    let resumed = match open {
+        Some(open) => resume(run, open).await?,
+        None => None,
+    };
+    run.events.emit(Happening::Started {
+        names: run.names.clone(),
+        ca: run.request.authority.name().to_string(),
+        key: run.request.csr.as_ref().map_or_else(|| wanted.key.to_string(), |_| "own request".to_owned()),
+        resumed: resumed.is_some(),
+    });
+    Ok(resumed.unwrap_or(Stage::Planned(Planned)))
+}
+
+/// Goes on with `open` where that is possible; an order that is of no more use is ended.
+async fn resume(run: &Run<'_>, open: store::Order) -> Result<Option<Stage>, IssueError> {
+    let give_up = async |why: &str| run.context.store.fail_order(&open.plan.id, why, "[]").await;
+    let subject = match subject_of(&open.plan)? {
+        Some(subject) if is_still_wanted(run, &open.plan, &subject) => subject,
+        _ => {
+            give_up("something else is wanted now").await?;
+            return Ok(None);
+        }
+    };
+    let order = match &open.url {
+        Some(url) => match run.account.fetch_order(&parse_url(url)?).await {
+            Ok(order) => order,
+            Err(error) if error.is_gone() => {
+                give_up("the CA has forgotten it").await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        },
+        // The crash came between newOrder and its reply.
+        None => match run.account.find_open_order(&identifiers(&run.names)).await? {
+            OpenOrder::Found(order) => *order,
+            OpenOrder::None | OpenOrder::NotListed => {
+                give_up("interrupted before the CA told its address").await?;
+                return Ok(None);
+            }
+        },
+    };
+    run.context.store.set_order_url(&open.plan.id, order.url.as_str()).await?;
+    let id = open.plan.id.clone();
+    match order.status {
+        OrderStatus::Invalid => {
+            give_up("the CA calls it invalid").await?;
+            Ok(None)
+        }
+        _ => stage_of(run, id, order, subject).await.map(Some),
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, IssueError> {
+    text.parse().map_err(|_| IssueError::Stored { what: format!("the order address `{text}`") })
+}
+
+fn subject_of(plan: &store::NewOrder) -> Result<Option<Subject>, IssueError> {
+    if let Some(csr) = &plan.csr {
+        let request = crate::keys::CertificateRequest::parse(csr)
+            .map_err(|_| IssueError::Stored { what: "a certificate request".to_owned() })?;
+        return Ok(Some(Subject::Request { der: csr.clone(), public_key: request.public_key().to_vec() }));
+    }
+    match &plan.key {
+        Some(key) => Ok(Some(Subject::Key(CertificateKey::from_pkcs8(key.expose())?))),
+        None => Ok(None),
+    }
+}
+
+fn is_still_wanted(run: &Run<'_>, plan: &store::NewOrder, subject: &Subject) -> bool {
+    let same_key = match (subject, &run.request.csr) {
+        (Subject::Key(key), None) => key.key_type() == Some(run.request.certificate.key),
+        (Subject::Request { der, .. }, Some(csr)) => der == csr.der(),
+        _ => false,
+    };
+    same_key && plan.profile == run.profile()
+}
+
+pub(super) fn identifiers(names: &[String]) -> Vec<Identifier> {
+    names.iter().map(Identifier::dns).collect()
+}
+
+impl Planned {
+    /// Looks before it asks: CAA must allow, every record must have a place. Then the plan is
+    /// stored, then the CA is asked.
+    pub(super) async fn order(self, run: &Run<'_>) -> Result<Stage, IssueError> {
+        let watch = run.events.begin(Step::Order);
+        tokio::try_join!(check_caa(run), check_places(run))?;
+        let (plan, subject) = plan(run).await?;
+        run.context.store.begin_order(&plan).await?;
+        let order = open(run, &plan).await?;
+        run.context.store.set_order_url(&plan.id, order.url.as_str()).await?;
+        let stage = stage_of(run, plan.id, order, subject).await?;
+        let to_prove = if let Stage::Ordered(ordered) = &stage { ordered.pending.len() } else { 0 };
+        run.finish(watch, Outcome::Ordered { names: run.names.len(), to_prove });
+        Ok(stage)
+    }
+}
+
+async fn plan(run: &Run<'_>) -> Result<(store::NewOrder, Subject), IssueError> {
+    let subject = match &run.request.csr {
+        Some(csr) => Subject::Request { der: csr.der().to_vec(), public_key: csr.public_key().to_vec() },
+        None => Subject::Key(key(run).await?),
+    };
+    let (key, csr) = match &subject {
+        Subject::Key(key) => (Some(KeyBytes::new(key.pkcs8().to_vec())), None),
+        Subject::Request { der, .. } => (None, Some(der.clone())),
+    };
+    let plan = store::NewOrder {
+        id: OrderId::random(),
+        certificate: run.certificate().to_owned(),
+        account: run.account_name.clone(),
+        names: run.names.clone(),
+        profile: run.profile(),
+        replaces: replaces(run).await?,
+        key,
+        csr,
+    };
+    Ok((plan, subject))
+}
+
+/// A new key, or the present one where the user wants it kept.
+async fn key(run: &Run<'_>) -> Result<CertificateKey, IssueError> {
+    let wanted = &run.request.certificate;
+    if wanted.reuse_key
+        && let Some(version) = current_version(run).await?
+        && let Some(key) = version.key
+    {
+        let key = CertificateKey::from_pkcs8(key.expose())?;
+        if key.key_type() == Some(wanted.key) {
+            return Ok(key);
+        }
+    }
+    Ok(CertificateKey::generate(wanted.key).await?)
+}
+
+async fn current_version(run: &Run<'_>) -> Result<Option<store::Version>, IssueError> {
+    let certificate = run.context.store.certificate(run.certificate()).await?;
+    match certificate.and_then(|certificate| certificate.current) {
+        Some(current) => Ok(run.context.store.version(run.certificate(), current.number).await?),
+        None => Ok(None),
+    }
+}
+
+/// The certificate that the new one takes the place of (RFC 9773 §5), if the same account
+/// ordered it.
+async fn replaces(run: &Run<'_>) -> Result<Option<String>, IssueError> {
+    let certificate = run.context.store.certificate(run.certificate()).await?;
+    let current = certificate.and_then(|certificate| certificate.current);
+    Ok(current.filter(|version| version.account == run.account_name).and_then(|version| version.renewal_id))
+}
+
+async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, IssueError> {
+    let new = acme::NewOrder {
+        profile: plan.profile.clone(),
+        replaces: plan.replaces.clone().map(CertificateId::from_stored),
+        ..acme::NewOrder::of(identifiers(&plan.names))
+    };
+    match run.account.new_order(&new).await {
+        Err(AcmeError::ReplyLost { .. }) => match run.account.find_open_order(&new.identifiers).await? {
+            OpenOrder::Found(order) => Ok(*order),
+            OpenOrder::None => Ok(run.account.new_order(&new).await?),
+            OpenOrder::NotListed => {
+                run.events
+                    .warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
+                Ok(run.account.new_order(&new).await?)
+            }
+        },
+        opened => Ok(opened?),
+    }
+}
+
+/// Where an order goes on, by what the CA says of it.
+async fn stage_of(
+    run: &Run<'_>,
+    id: OrderId,
+    order: acme::Order,
+    subject: Subject,
+) -> Result<Stage, IssueError> {
+    match order.status {
+        OrderStatus::Ready => return Ok(Stage::Ready(Ready { id, order, subject })),
+        OrderStatus::Processing | OrderStatus::Valid => {
+            return Ok(Stage::Finalized(Finalized { id, order, subject }));
+        }
+        _ => {}
+    }
+    let authorizations = order.authorizations.iter().map(|url| run.account.fetch_authorization(url));
+    let mut pending = try_join_all(authorizations).await?;
+    pending.retain(|authorization| authorization.status != AuthorizationStatus::Valid);
+    Ok(Stage::Ordered(Ordered { id, order, subject, pending }))
+}
+
+/// Asks the DNS, as the CA will, whether every name may be certified there.
+async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
+    let directory = run.request.authority.client().directory().await?;
+    let questions = run.request.certificate.domains.iter().map(|domain| CaaQuestion {
+        name: domain.base.clone(),
+        wildcard: domain.wildcard,
+        ca_identities: directory.meta.caa_identities.clone(),
+        account_url: Some(run.account.url().to_string()),
+        method: run.request.certificate.challenge.to_string(),
+    });
+    let decide = async |question: CaaQuestion| {
+        let decision = run.context.dns.caa(&question, run.context.routes.zones()).await;
+        decision.map_err(|refusal| IssueError::Caa { name: question.name.clone(), refusal })
+    };
+    for decision in try_join_all(questions.map(decide)).await? {
+        if let CaaDecision::IdentityUnknown { at } = decision {
+            run.events.warn(format!(
+                "there are CAA records at `{at}`, but the CA's directory does not say by which name it goes"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Finds out before the order whether every record has a place; what is found stays cached.
+async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
+    let places =
+        try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
+    run.narrow_announcement(
+        places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
+    );
+    let mut told = std::collections::BTreeSet::new();
+    for warning in places.iter().flat_map(|place| &place.location.warnings) {
+        if told.insert(warning.to_string()) {
+            run.events.warn(warning.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Where the record for `domain` goes, and through which credential.
+pub(super) async fn place(run: &Run<'_>, domain: &Domain) -> Result<Place, IssueError> {
+    let challenge_name = run.challenge_name(&domain.base)?;
+    let location = run.context.dns.locate(&challenge_name, run.context.routes.zones()).await?;
+    let route = run.context.routes.to(&location.zone);
+    let route = route.ok_or_else(|| IssueError::NoCredential { zone: location.zone.clone() })?;
+    Ok(Place { location, route })
+}

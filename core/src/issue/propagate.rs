@@ -1,0 +1,108 @@
+//! Nothing is sent to the CA before every authoritative server has been seen to answer.
+
+use super::order::Subject;
+use super::publish::{Answer, Published};
+use super::run::Run;
+use super::{IssueError, Stage};
+use crate::acme;
+use crate::dns::{Awaited, Progress, PropagationReport, PropagationRules};
+use crate::event::{Outcome, Step, StepWatch};
+use crate::store::OrderId;
+use dns01_provider::{Fqdn, ZoneName};
+use futures_util::future::try_join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// Every server shows every value.
+pub(super) struct Propagated {
+    pub(super) id: OrderId,
+    pub(super) order: acme::Order,
+    pub(super) subject: Subject,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// What is waited for in one zone.
+struct ZoneWait {
+    rules: PropagationRules,
+    names: BTreeMap<Fqdn, Awaited>,
+}
+
+impl Published {
+    /// Waits for the name servers, zone by zone, side by side.
+    pub(super) async fn propagate(self, run: &Run<'_>) -> Result<Stage, IssueError> {
+        let Self { id, order, subject, answers } = self;
+        let step = run.events.begin(Step::Propagate);
+        let zones = by_zone(run, &answers);
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            zones.iter().map(|_| watch::channel(Progress::default())).unzip();
+        let waits = try_join_all(zones.into_values().zip(&senders).map(|(zone, progress)| async move {
+            let awaited: Vec<_> = zone.names.into_values().collect();
+            run.context.dns.propagated(&awaited, &zone.rules, progress).await
+        }));
+        let reports = tokio::select! {
+            reports = waits => reports.map_err(IssueError::Propagation)?,
+            never = tell_progress(&step, receivers) => match never {},
+        };
+        let (confirmed, addresses) = summary(run, &reports);
+        run.finish(step, Outcome::Propagated { confirmed, addresses });
+        Ok(Stage::Propagated(Propagated { id, order, subject, answers }))
+    }
+}
+
+/// All values of one name are awaited together: a wildcard and its base share it.
+fn by_zone(run: &Run<'_>, answers: &[Answer]) -> BTreeMap<ZoneName, ZoneWait> {
+    let mut zones: BTreeMap<ZoneName, ZoneWait> = BTreeMap::new();
+    for answer in answers {
+        let location = &answer.place.location;
+        let mut rules = answer.place.route.rules.clone();
+        rules.timeout = rules.timeout.min(run.time_left());
+        let zone =
+            zones.entry(location.zone.clone()).or_insert_with(|| ZoneWait { rules, names: BTreeMap::new() });
+        zone.names
+            .entry(location.challenge_name.clone())
+            .or_insert_with(|| Awaited { location: location.clone(), values: Vec::new() })
+            .values
+            .push(answer.value.clone());
+    }
+    zones
+}
+
+enum Never {}
+
+/// Adds the zones up and tells what is waited for, for as long as anybody listens.
+async fn tell_progress(step: &StepWatch, receivers: Vec<watch::Receiver<Progress>>) -> Never {
+    let mut latest: Vec<Progress> = receivers.iter().map(|_| Progress::default()).collect();
+    let changed = |index: usize, mut receiver: watch::Receiver<Progress>| async move {
+        receiver.changed().await.ok().map(|()| (index, receiver))
+    };
+    let mut changes: FuturesUnordered<_> =
+        receivers.into_iter().enumerate().map(|(index, receiver)| changed(index, receiver)).collect();
+    while let Some(change) = changes.next().await {
+        let Some((index, mut receiver)) = change else { continue };
+        latest[index] = receiver.borrow_and_update().clone();
+        let sum = Progress {
+            confirmed: latest.iter().map(|progress| progress.confirmed).sum(),
+            total: latest.iter().map(|progress| progress.total).sum(),
+            waiting: latest.iter().find_map(|progress| progress.waiting.clone()),
+        };
+        step.waits(sum.confirmed, sum.total, sum.to_string());
+        changes.push(changed(index, receiver));
+    }
+    std::future::pending().await
+}
+
+fn summary(run: &Run<'_>, reports: &[PropagationReport]) -> (usize, usize) {
+    let mut sum = (0, 0);
+    for report in reports {
+        for warning in &report.warnings {
+            run.events.warn(warning.clone());
+        }
+        let rows = report.tables.iter().flat_map(|table| &table.rows);
+        for row in rows {
+            sum.0 += usize::from(row.standing == crate::dns::Standing::Confirmed);
+            sum.1 += usize::from(row.standing != crate::dns::Standing::NoRoute);
+        }
+    }
+    sum
+}

@@ -1,0 +1,309 @@
+//! One walk through the corridor: what its stages share, how it begins and how it ends.
+
+use super::context::{Context, Issued, Request};
+use super::error::{IssueError, LeftBehind};
+use crate::acme::{self, ChallengeType};
+use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
+use crate::inventory;
+use crate::plan;
+use crate::records::{Announcement, Hold};
+use crate::store::{AccountName, Lease, OrderId};
+use dns01_provider::{CredentialName, Fqdn, ZoneName};
+use jiff::Timestamp;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// The most time that removing the records may hold up the end of an order.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One walk through the corridor.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
+    pub(super) request: &'a Request,
+    pub(super) names: Vec<String>,
+    pub(super) events: CertificateEvents,
+    pub(super) account: acme::Account,
+    pub(super) account_name: AccountName,
+    pub(super) deadline: Instant,
+    announcement: Mutex<Option<Announcement>>,
+    hold: Mutex<Option<Hold>>,
+    removal: Mutex<Option<JoinHandle<Removed>>>,
+    journal: Mutex<Vec<serde_json::Value>>,
+    certificate_watch: Mutex<Option<StepWatch>>,
+    /// One order at a time for an account and a set of names: some CAs answer two with the
+    /// same pending order, and the second finalize would get the other's key.
+    lease: Lease,
+}
+
+/// What became of the records.
+struct Removed {
+    watch: StepWatch,
+    removed: usize,
+    left: Vec<LeftBehind>,
+}
+
+pub(super) enum Begun<'a> {
+    Run(Box<Run<'a>>),
+    AnotherProcessDid(Issued),
+}
+
+impl<'a> Run<'a> {
+    /// Waits for its turn. Where another process obtained the same certificate meanwhile, there
+    /// is nothing left to do.
+    pub(super) async fn begin(
+        context: &'a Context,
+        request: &'a Request,
+        announcement: Announcement,
+    ) -> Result<Begun<'a>, IssueError> {
+        let names = request.names();
+        let name = request.certificate.name.as_str();
+        let events = context.events.of(name);
+        let deadline = Instant::now() + request.timeout;
+        let before = context.store.certificate(name).await?.and_then(|c| c.current).map(|v| v.number);
+        let account_name = request.authority.account_name();
+        let lease_name = format!("order {} {}", account_name, names.join(" "));
+        let (lease, waited) = match context.store.lease(&lease_name).await? {
+            Some(lease) => (lease, false),
+            None => {
+                events.warn("another process is obtaining a certificate for these names; waiting for it");
+                let lease = context.store.wait_lease(&lease_name, deadline).await?;
+                (lease.ok_or(IssueError::Busy)?, true)
+            }
+        };
+        if waited && let Some(issued) = obtained_since(context, request, before).await? {
+            lease.release().await?;
+            return Ok(Begun::AnotherProcessDid(issued));
+        }
+        if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
+            return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
+        }
+        let account = request.authority.account(&context.store).await?.until(deadline);
+        let run = Self {
+            context,
+            request,
+            names,
+            events,
+            account,
+            account_name,
+            deadline,
+            announcement: Mutex::new(Some(announcement)),
+            certificate_watch: Mutex::new(None),
+            hold: Mutex::new(None),
+            removal: Mutex::new(None),
+            journal: Mutex::new(Vec::new()),
+            lease,
+        };
+        Ok(Begun::Run(Box::new(run)))
+    }
+
+    pub(super) fn certificate(&self) -> &str {
+        self.request.certificate.name.as_str()
+    }
+
+    /// Writes the end of a step down and tells it.
+    pub(super) fn finish(&self, watch: StepWatch, outcome: Outcome) {
+        let entry = serde_json::json!({
+            "step": watch.step(),
+            "seconds": watch.seconds(),
+            "outcome": outcome,
+        });
+        locked(&self.journal).push(entry);
+        watch.done(outcome);
+    }
+
+    /// What the steps so far came to, for the store.
+    pub(super) fn journal(&self) -> String {
+        let entries = locked(&self.journal).clone();
+        serde_json::Value::Array(entries).to_string()
+    }
+
+    /// Ends order `id` at ours: nothing can come of it.
+    pub(super) async fn give_up(&self, id: &OrderId, why: &str) -> Result<(), IssueError> {
+        Ok(self.context.store.fail_order(id, why, &self.journal()).await?)
+    }
+
+    /// Says which writers this order will come to, so that the others need not wait for it.
+    pub(super) fn narrow_announcement(&self, places: impl IntoIterator<Item = (CredentialName, ZoneName)>) {
+        if let Some(announcement) = locked(&self.announcement).as_mut() {
+            announcement.narrow(places);
+        }
+    }
+
+    /// The announcement, to be given to the writers with the records; one of its own where a
+    /// resumed order has none left.
+    pub(super) fn take_announcement(&self) -> Announcement {
+        locked(&self.announcement).take().unwrap_or_else(|| self.context.records.announce())
+    }
+
+    /// Keeps `hold` until the CA has looked.
+    pub(super) fn keep(&self, hold: Hold) {
+        *locked(&self.hold) = Some(hold);
+    }
+
+    /// Tells that the certificate is being asked for.
+    pub(super) fn begin_certificate(&self) {
+        let mut watch = locked(&self.certificate_watch);
+        if watch.is_none() {
+            *watch = Some(self.events.begin(Step::Certificate));
+        }
+    }
+
+    /// Tells that the certificate is in place.
+    pub(super) fn finish_certificate(&self, outcome: Outcome) {
+        let watch = locked(&self.certificate_watch).take();
+        if let Some(watch) = watch {
+            self.finish(watch, outcome);
+        }
+    }
+
+    /// The name that the record for `base` has at the CA.
+    pub(super) fn challenge_name(&self, base: &Fqdn) -> Result<Fqdn, IssueError> {
+        let label = match self.request.certificate.challenge {
+            ChallengeType::DnsAccount01 => {
+                format!("{}._acme-challenge", acme::account_label(self.account.url()))
+            }
+            ChallengeType::DnsPersist01 => "_validation-persist".to_owned(),
+            _ => "_acme-challenge".to_owned(),
+        };
+        base.child(&label).map_err(|source| IssueError::ChallengeName { name: base.clone(), source })
+    }
+
+    /// The CA's profile to ask for.
+    pub(super) fn profile(&self) -> Option<String> {
+        let own = self.request.certificate.profile.clone();
+        own.or_else(|| self.request.authority.config().profile.clone())
+    }
+
+    /// The issuer name of the chain to prefer.
+    pub(super) fn preferred_chain(&self) -> Option<&str> {
+        let own = self.request.certificate.preferred_chain.as_deref();
+        own.or(self.request.authority.config().preferred_chain.as_deref())
+    }
+
+    /// The time until the order's deadline.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Starts taking the records away, beside whatever comes next.
+    pub(super) fn remove_records(&self) {
+        let held = locked(&self.hold).take();
+        let Some(hold) = held else { return };
+        let watch = self.events.begin(Step::CleanUp);
+        let task = self.context.tasks.spawn(async move {
+            let released = hold.release(REMOVAL_PATIENCE).await;
+            Removed {
+                watch,
+                removed: released.removed,
+                left: released.left.into_iter().map(LeftBehind::from).collect(),
+            }
+        });
+        *locked(&self.removal) = Some(task);
+    }
+
+    /// Waits until the records are gone; says which are not.
+    async fn records_removed(&self) -> Vec<LeftBehind> {
+        self.remove_records();
+        let task = locked(&self.removal).take();
+        let Some(task) = task else { return Vec::new() };
+        let Removed { watch, removed, left } = task.await.expect("a removal does not panic");
+        let outcome = Outcome::Removed { values: removed, left: left.len() };
+        self.finish(watch, outcome);
+        left
+    }
+
+    /// Ends the walk: records removed, failure remembered, turn given on.
+    pub(super) async fn end(
+        self: Box<Self>,
+        walked: Result<Issued, IssueError>,
+    ) -> Result<Issued, IssueError> {
+        drop(locked(&self.announcement).take());
+        let left = self.records_removed().await;
+        if let (Ok(_), false) = (&walked, left.is_empty()) {
+            for record in &left {
+                self.events.warn(format!("{record} could not be removed now; `dns01 txt gc` tries again"));
+            }
+        }
+        let walked = walked.map_err(|error| error.leaving(left));
+        if let Err(error) = &walked {
+            self.remember(error).await;
+        }
+        // A lease that is not given back ends with this process; what it guarded is done.
+        if let Err(error) = self.lease.release().await {
+            tracing::warn!(%error, "the turn for these names was not given back");
+        }
+        walked
+    }
+
+    async fn remember(&self, error: &IssueError) {
+        let store = &self.context.store;
+        let now = self.context.clock.now();
+        if let Some(back_off) = error.back_off(now) {
+            let stored = store.set_back_off(self.request.authority.directory(), &back_off).await;
+            log_if_lost(stored);
+        }
+        if matches!(error, IssueError::Interrupted) {
+            return;
+        }
+        let attempts = match store.certificate(self.certificate()).await {
+            Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
+            Err(_) => 0,
+        };
+        let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
+        log_if_lost(store.record_failure(self.certificate(), &error.to_string(), next_try).await);
+    }
+
+    /// The events' word on a certificate that is in place.
+    pub(super) fn tell_issued(&self, issued: &Issued) {
+        self.events.emit(Happening::Issued {
+            serial: issued.serial.clone(),
+            not_after: issued.not_after,
+            renew_from: Some(issued.renewal.from),
+            advised: issued.renewal.advised,
+            directory: issued.directory.display().to_string(),
+        });
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.context.clock.now()
+    }
+}
+
+/// A panic elsewhere does not spoil what these hold.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log_if_lost<T>(stored: Result<T, crate::store::StoreError>) {
+    if let Err(error) = stored {
+        tracing::warn!(%error, "a failure could not be written down");
+    }
+}
+
+/// The certificate, if a version of it newer than `before` is in place.
+async fn obtained_since(
+    context: &Context,
+    request: &Request,
+    before: Option<i64>,
+) -> Result<Option<Issued>, IssueError> {
+    let name = request.certificate.name.as_str();
+    let Some(certificate) = context.store.certificate(name).await? else { return Ok(None) };
+    let Some(held) = inventory::held(&certificate) else { return Ok(None) };
+    let Some(version) = certificate.current else { return Ok(None) };
+    if Some(version.number) <= before || certificate.failure.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Issued {
+        certificate: name.to_owned(),
+        version: version.number,
+        serial: version.serial,
+        issuer: version.issuer,
+        not_before: version.not_before,
+        not_after: version.not_after,
+        renewal: plan::renewal(&held),
+        directory: context.live.path(name),
+        by_another_process: true,
+    }))
+}

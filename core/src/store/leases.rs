@@ -1,0 +1,158 @@
+//! Leases: what only one may do at a time, across processes. A lease is held until it is let
+//! go or its owner's process ends; then it is taken over at once.
+
+use super::commit::Work;
+use super::{OwnerId, Store, StoreError};
+use sqlx::{AnyConnection, Row as _};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How soon a lease that is held is looked at again, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+const SLOWEST_LOOK: Duration = Duration::from_millis(500);
+
+/// A lease that is held. Dropping it lets it go a moment later; [`Lease::release`] waits for
+/// that.
+#[derive(Debug)]
+pub struct Lease {
+    store: Store,
+    name: String,
+    fence: i64,
+    held: bool,
+}
+
+impl Lease {
+    /// Grows with every claim of the name, so that a later holder is told from an earlier one.
+    #[must_use]
+    pub fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    /// Lets it go.
+    ///
+    /// # Errors
+    /// The store cannot be written; the lease is then free when this process ends.
+    pub async fn release(mut self) -> Result<(), StoreError> {
+        self.held = false;
+        let (name, fence) = (std::mem::take(&mut self.name), self.fence);
+        self.store.write(move |connection| Box::pin(let_go(connection, name, fence))).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.held {
+            let (name, fence) = (std::mem::take(&mut self.name), self.fence);
+            self.store.write_later(move |connection| Box::pin(let_go(connection, name, fence)));
+        }
+    }
+}
+
+async fn let_go(connection: &mut sqlx::AnyConnection, name: String, fence: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE leases SET owner = '' WHERE name = $1 AND fence = $2")
+        .bind(name)
+        .bind(fence)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn claim(
+    connection: &mut AnyConnection,
+    name: String,
+    owner: OwnerId,
+    from: OwnerId,
+) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO leases (name, owner, fence) VALUES ($1, $2, 1) \
+         ON CONFLICT (name) DO UPDATE SET owner = $2, fence = leases.fence + 1 \
+         WHERE leases.owner = $3 OR leases.owner = '' \
+         RETURNING fence",
+    )
+    .bind(name)
+    .bind(owner.0)
+    .bind(from.0)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+impl Store {
+    /// Claims `name`; `None` while somebody who lives holds it, this process included.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
+        let nobody = OwnerId(String::new());
+        if let Some(lease) = self.claim(name, nobody).await? {
+            return Ok(Some(lease));
+        }
+        let Some(holder) = self.lease_holder(name).await? else {
+            return Ok(None);
+        };
+        if self.is_alive(&holder)? { Ok(None) } else { self.claim(name, holder).await }
+    }
+
+    /// Claims `name`, waiting for it until `deadline`; `None` if it was held all the time.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn wait_lease(&self, name: &str, deadline: Instant) -> Result<Option<Lease>, StoreError> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Some(lease) = self.lease(name).await? {
+                return Ok(Some(lease));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+            pause = (pause * 2).min(SLOWEST_LOOK);
+        }
+    }
+
+    /// Claims `name` if it is free and does `work` in the same transaction; `None`, and
+    /// nothing done, if it is not free.
+    pub(crate) async fn lease_with<T, F>(&self, name: &str, work: F) -> Result<Option<(Lease, T)>, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let owner = self.owner().await?.id().clone();
+        let row = name.to_owned();
+        let done = self
+            .write(move |connection| {
+                Box::pin(async move {
+                    let nobody = OwnerId(String::new());
+                    match claim(connection, row, owner, nobody).await? {
+                        Some(fence) => Ok(Some((fence, work(connection).await?))),
+                        None => Ok(None),
+                    }
+                })
+            })
+            .await?;
+        Ok(done.map(|(fence, result)| (self.held_lease(name, fence), result)))
+    }
+
+    /// Takes the lease from `from`, whom the caller knows to be nobody or dead.
+    async fn claim(&self, name: &str, from: OwnerId) -> Result<Option<Lease>, StoreError> {
+        let owner = self.owner().await?.id().clone();
+        let row = name.to_owned();
+        let fence = self.write(move |connection| Box::pin(claim(connection, row, owner, from))).await?;
+        Ok(fence.map(|fence| self.held_lease(name, fence)))
+    }
+
+    fn held_lease(&self, name: &str, fence: i64) -> Lease {
+        Lease { store: self.clone(), name: name.to_owned(), fence, held: true }
+    }
+
+    async fn lease_holder(&self, name: &str) -> Result<Option<OwnerId>, StoreError> {
+        sqlx::query("SELECT owner FROM leases WHERE name = $1")
+            .bind(name.to_owned())
+            .fetch_optional(self.reads())
+            .await
+            .and_then(|row| row.map(|row| row.try_get::<String, _>(0)).transpose())
+            .map(|owner| owner.map(OwnerId))
+            .map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,155 @@
+//! Knot DNS: `ns1` of every zone, and a primary that takes UPDATE where a test wants one.
+
+use super::Key;
+use super::address::{KNOT, PRIMARY};
+use super::process::{Service, attempt, run, server};
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+
+/// Writes the configuration and starts it.
+pub(super) fn start(directory: &Path, admin: &Key) -> Service {
+    let home = directory.join("knot");
+    for folder in ["zones", "db"] {
+        std::fs::create_dir_all(home.join(folder)).expect("the rig's directory is writable");
+    }
+    let path = home.display();
+    let configuration = format!(
+        r#"server:
+    rundir: {path}
+    listen: {KNOT}@53
+    udp-workers: 1
+    tcp-workers: 2
+    background-workers: 2
+database:
+    storage: {path}/db
+    journal-db-max-size: 64M
+    kasp-db-max-size: 16M
+    timer-db-max-size: 16M
+    catalog-db-max-size: 16M
+log:
+  - target: stderr
+    any: info
+key:
+  - id: {admin_name}
+    algorithm: {algorithm}
+    secret: {secret}
+remote:
+  - id: primary
+    address: {PRIMARY}@53
+    via: {KNOT}
+acl:
+  - id: notify
+    address: {PRIMARY}
+    action: notify
+  - id: transfer
+    address: 127.0.0.0/8
+    action: transfer
+  - id: admin
+    key: {admin_name}
+    action: update
+template:
+  - id: default
+    storage: {path}/zones
+    semantic-checks: off
+    zonefile-sync: -1
+    zonefile-load: none
+    journal-content: none
+  - id: secondary
+    storage: {path}/zones
+    master: primary
+    acl: [ notify, transfer ]
+    semantic-checks: off
+    zonefile-sync: -1
+    zonefile-load: none
+    journal-content: none
+  - id: held
+    storage: {path}/zones
+    master: primary
+    acl: [ transfer ]
+    semantic-checks: off
+    zonefile-sync: -1
+    zonefile-load: none
+    journal-content: none
+  - id: own
+    storage: {path}/zones
+    file: "%s.zone"
+    acl: [ transfer, admin ]
+    semantic-checks: off
+    zonefile-sync: -1
+    zonefile-load: whole
+    journal-content: none
+"#,
+        admin_name = admin.name,
+        algorithm = admin.algorithm.name(),
+        secret = admin.secret,
+    );
+    std::fs::write(home.join("knot.conf"), configuration).expect("the rig's directory is writable");
+    let mut command = server("knotd");
+    command.arg("-c").arg(home.join("knot.conf"));
+    Service::start("knotd", directory, &mut command)
+}
+
+/// Whether it takes commands; it has no zone of its own to ask for.
+pub(super) fn ready(directory: &Path) -> bool {
+    directory.join("knot/knot.sock").exists()
+        && attempt(control(directory).arg("status"), "").status.success()
+}
+
+/// Makes it a secondary of `zone`; a held one takes no NOTIFY.
+pub(super) fn add_secondary(directory: &Path, zone: &str, held: bool) {
+    let template = if held { "held" } else { "secondary" };
+    configure(directory, &[&["conf-set", &item(zone)], &["conf-set", &item_of(zone, "template"), template]]);
+}
+
+/// Makes it the primary of `zone`, updated with `key`.
+pub(super) fn add_primary(directory: &Path, zone: &str, text: &str, key: &Key) {
+    let file = directory.join("knot/zones").join(format!("{zone}.zone"));
+    std::fs::write(file, text).expect("the rig's directory is writable");
+    let name = &key.name;
+    configure(
+        directory,
+        &[
+            &["conf-set", &format!("key[{name}]")],
+            &["conf-set", &format!("key[{name}].algorithm"), key.algorithm.name()],
+            &["conf-set", &format!("key[{name}].secret"), &key.secret],
+            &["conf-set", &format!("acl[{name}]")],
+            &["conf-set", &format!("acl[{name}].key"), name],
+            &["conf-set", &format!("acl[{name}].action"), "update"],
+            &["conf-set", &format!("acl[{name}].update-type"), "TXT"],
+            &["conf-set", &item(zone)],
+            &["conf-set", &item_of(zone, "template"), "own"],
+            &["conf-set", &item_of(zone, "acl"), "transfer", "admin", name],
+        ],
+    );
+}
+
+/// Fetches `zone` from the primary now.
+pub(super) fn refresh(directory: &Path, zone: &str) {
+    run(control(directory).args(["zone-refresh", zone]), "");
+}
+
+fn item(zone: &str) -> String {
+    format!("zone[{zone}.]")
+}
+
+fn item_of(zone: &str, key: &str) -> String {
+    format!("zone[{zone}.].{key}")
+}
+
+/// One configuration transaction; Knot has only one at a time, so they queue at a lock file.
+fn configure(directory: &Path, commands: &[&[&str]]) {
+    let lock = File::create(directory.join("knot/lock")).expect("the rig's directory is writable");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a local file can be locked");
+    run(control(directory).arg("conf-begin"), "");
+    for command in commands {
+        run(control(directory).args(*command), "");
+    }
+    run(control(directory).arg("conf-commit"), "");
+}
+
+fn control(directory: &Path) -> Command {
+    let mut command = Command::new("knotc");
+    command.arg("-s").arg(directory.join("knot/knot.sock"));
+    command
+}

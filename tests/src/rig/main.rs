@@ -1,3 +1,0 @@
-//! The test rig.
-
-fn main() {}

@@ -1,0 +1,51 @@
+//! Unbound: the recursive resolver of everybody in the rig, Pebble included.
+
+use super::address::{RESOLVER, ROOT, dns};
+use super::process::{Service, server};
+use super::query;
+use hickory_proto::rr::RecordType;
+use std::path::Path;
+
+/// Writes the configuration and starts it.
+pub(super) fn start(directory: &Path) -> Service {
+    let home = directory.join("unbound");
+    std::fs::create_dir_all(&home).expect("the rig's directory is writable");
+    let path = home.display();
+    let configuration = format!(
+        r#"server:
+    directory: "{path}"
+    chroot: ""
+    username: ""
+    pidfile: "{path}/unbound.pid"
+    use-syslog: no
+    logfile: ""
+    verbosity: 1
+    log-servfail: yes
+    num-threads: 1
+    interface: {RESOLVER}
+    access-control: 127.0.0.0/8 allow
+    root-hints: "{path}/root.hints"
+    module-config: "validator iterator"
+    # The root here is ours, on loopback, and `test.` is a real delegation.
+    do-not-query-localhost: no
+    local-zone: "test." nodefault
+    # Pebble asks over TCP, many at once, and waits.
+    incoming-num-tcp: 300
+    outgoing-num-tcp: 100
+    discard-timeout: 0
+remote-control:
+    control-enable: no
+"#
+    );
+    let hints = format!(". 3600 NS a.root-server.\na.root-server. 3600 A {ROOT}\n");
+    std::fs::write(home.join("root.hints"), hints).expect("the rig's directory is writable");
+    std::fs::write(home.join("unbound.conf"), configuration).expect("the rig's directory is writable");
+    let mut command = server("unbound");
+    command.arg("-d").arg("-c").arg(home.join("unbound.conf"));
+    Service::start("unbound", directory, &mut command)
+}
+
+/// Whether it answers.
+pub(super) fn ready() -> bool {
+    query::resolve(dns(RESOLVER), "a.nic.test.", RecordType::A).is_ok_and(|answer| !answer.answers.is_empty())
+}
