@@ -269,7 +269,8 @@ impl Account {
                     Ok(found) if found.state.status == "valid" => {
                         Err(AcmeError::Problem { during: Operation::Account, problem })
                     }
-                    _ => Ok(()),
+                    Ok(_) | Err(AcmeError::Problem { .. } | AcmeError::AccountDoesNotExist) => Ok(()),
+                    Err(unknown) => Err(unknown),
                 }
             }
             done => done.map(|_| ()),
@@ -503,6 +504,22 @@ mod tests {
     async fn deactivating_twice_is_success() {
         let ca = FakeCa::start(|_| Answer::problem(403, "unauthorized")).await;
         ca.account().deactivate().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_end_nobody_can_confirm_does_not_count_as_deactivated() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/account/1" => Answer::problem(403, "unauthorized"),
+            _ => Answer::problem(503, "serverInternal").with("retry-after", "900"),
+        })
+        .await;
+        assert!(matches!(ca.account().deactivate().await.unwrap_err(), AcmeError::RateLimited { .. }));
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/account/1" => Answer::problem(403, "unauthorized"),
+            _ => account_reply(200),
+        })
+        .await;
+        assert!(matches!(ca.account().deactivate().await.unwrap_err(), AcmeError::Problem { .. }));
     }
 
     #[tokio::test]

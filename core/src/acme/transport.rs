@@ -23,8 +23,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
-/// Where a CA is, and the way to it.
-#[derive(Clone, Debug)]
+/// Where a CA is, and the way to it. `Debug` leaves out the proxy's password.
+#[derive(Clone)]
 pub struct CaEndpoint {
     /// The directory; `https`, or `http` on this very machine.
     pub directory: Url,
@@ -389,6 +389,17 @@ fn out_of_time(during: Operation) -> AcmeError {
     AcmeError::Deadline { waiting_for: format!("the reply to {during}"), failures: Vec::new() }
 }
 
+impl fmt::Debug for CaEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaEndpoint")
+            .field("directory", &self.directory.as_str())
+            .field("ca_bundle", &self.ca_bundle.is_some())
+            .field("proxy", &self.proxy.as_ref().map(reach::host))
+            .field("user_agent", &self.user_agent)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.0.endpoint.directory)
@@ -581,6 +592,39 @@ mod tests {
         let error = client.directory().await.unwrap_err();
         assert!(matches!(error, AcmeError::Unreachable { cause: Unreachable::Refused, .. }), "{error:?}");
         assert!(error.hint().unwrap().contains("firewall"));
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some("http://user:hunter2@proxy.example:3128".parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("proxy.example:3128") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_dead_proxy_is_named_in_place_of_the_ca() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some(format!("http://user:hunter2@127.0.0.1:{port}").parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
+        let error = client.directory().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "no reply from `ca.example` to the request for its directory: the proxy failed \
+                 (`127.0.0.1:{port}`: the connection was refused)"
+            )
+        );
+        assert!(!format!("{error:?}").contains("hunter2"));
     }
 
     #[tokio::test]
