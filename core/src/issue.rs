@@ -5,6 +5,7 @@
 //! again, so that after a crash at any point the same order goes on, and every step may run
 //! twice.
 
+mod ahead;
 mod context;
 mod download;
 mod error;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod crash;
 mod fault_ca;
 mod fault_names;
 mod rig_stands;

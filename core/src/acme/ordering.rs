@@ -257,6 +257,34 @@ impl Account {
         self.wait(order, "the CA to make the certificate", |status| status == OrderStatus::Valid).await
     }
 
+    /// Waits until an authorization that was opened ahead of any order is proven.
+    ///
+    /// # Errors
+    /// [`AcmeError::OrderInvalid`] with what was wrong; [`AcmeError::Deadline`].
+    pub async fn wait_authorized(
+        &self,
+        mut authorization: Authorization,
+    ) -> Result<Authorization, AcmeError> {
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + WAIT);
+        let mut pace = Pace::looks();
+        loop {
+            if authorization.status == AuthorizationStatus::Valid {
+                return Ok(authorization);
+            }
+            let failures: Vec<_> = failure(&authorization).into_iter().collect();
+            if authorization.status.is_dead() {
+                return Err(AcmeError::OrderInvalid { problem: None, failures });
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                let waiting_for = format!("the CA to validate `{}`", authorization.name());
+                return Err(AcmeError::Deadline { waiting_for, failures });
+            }
+            sleep(pace.next(authorization.retry_after).min(deadline - now)).await;
+            authorization = self.fetch_authorization(&authorization.url).await?;
+        }
+    }
+
     async fn wait(
         &self,
         mut order: Order,

@@ -1,5 +1,6 @@
 //! The plan and the order: CAA and the places of the records first, then newOrder.
 
+use super::ahead;
 use super::finalize::{Finalized, Ready};
 use super::route::Route;
 use super::run::Run;
@@ -142,6 +143,9 @@ impl Planned {
     pub(super) async fn order(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let watch = run.events.begin(Step::Order);
         tokio::try_join!(check_caa(run), check_places(run))?;
+        if run.request.pre_authorize {
+            ahead::prove(run).await?;
+        }
         let (plan, subject) = plan(run).await?;
         run.context.store.begin_order(&plan).await?;
         let order = open(run, &plan).await?;

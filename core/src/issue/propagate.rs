@@ -29,25 +29,31 @@ struct ZoneWait {
 }
 
 impl Published {
-    /// Waits for the name servers, zone by zone, side by side.
+    /// Waits for the name servers.
     pub(super) async fn propagate(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let Self { id, order, subject, answers } = self;
-        let step = run.events.begin(Step::Propagate);
-        let zones = by_zone(run, &answers);
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            zones.iter().map(|_| watch::channel(Progress::default())).unzip();
-        let waits = try_join_all(zones.into_values().zip(&senders).map(|(zone, progress)| async move {
-            let awaited: Vec<_> = zone.names.into_values().collect();
-            run.context.dns.propagated(&awaited, &zone.rules, progress).await
-        }));
-        let reports = tokio::select! {
-            reports = waits => reports.map_err(IssueError::Propagation)?,
-            never = tell_progress(&step, receivers) => match never {},
-        };
-        let (confirmed, addresses) = summary(run, &reports);
-        run.finish(step, Outcome::Propagated { confirmed, addresses });
+        wait(run, &answers).await?;
         Ok(Stage::Propagated(Propagated { id, order, subject, answers }))
     }
+}
+
+/// Waits until every name server shows every answer, zone by zone, side by side.
+pub(super) async fn wait(run: &Run<'_>, answers: &[Answer]) -> Result<(), IssueError> {
+    let step = run.events.begin(Step::Propagate);
+    let zones = by_zone(run, answers);
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        zones.iter().map(|_| watch::channel(Progress::default())).unzip();
+    let waits = try_join_all(zones.into_values().zip(&senders).map(|(zone, progress)| async move {
+        let awaited: Vec<_> = zone.names.into_values().collect();
+        run.context.dns.propagated(&awaited, &zone.rules, progress).await
+    }));
+    let reports = tokio::select! {
+        reports = waits => reports.map_err(IssueError::Propagation)?,
+        never = tell_progress(&step, receivers) => match never {},
+    };
+    let (confirmed, addresses) = summary(run, &reports);
+    run.finish(step, Outcome::Propagated { confirmed, addresses });
+    Ok(())
 }
 
 /// All values of one name are awaited together: a wildcard and its base share it.

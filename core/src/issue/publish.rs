@@ -5,7 +5,6 @@ use super::propagate::Propagated;
 use super::run::Run;
 use super::{IssueError, Stage};
 use crate::acme::{self, Authorization, Challenge, ChallengeTask};
-use crate::config::Domain;
 use crate::event::{Outcome, Step, WrittenBatch};
 use crate::records::{Record, ZoneReport};
 use crate::store::OrderId;
@@ -36,22 +35,38 @@ impl Ordered {
         if pending.is_empty() {
             return Ok(Stage::Propagated(Propagated { id, order, subject, answers: Vec::new() }));
         }
-        let watch = run.events.begin(Step::Records);
-        let answers = try_join_all(pending.iter().map(|authorization| answer(run, authorization))).await?;
-        let records = answers.iter().map(record).collect();
-        let hold = run.context.records.hold(&id, run.take_announcement(), records).await?;
-        let batches = hold.zones().iter().map(|report| written(report, &answers)).collect();
-        run.keep(hold);
-        run.finish(watch, Outcome::Written { batches });
+        let answers = publish(run, &id, &pending).await?;
         Ok(Stage::Published(Published { id, order, subject, answers }))
     }
 }
 
+/// Writes the records that answer `pending`; the run holds them.
+pub(super) async fn publish(
+    run: &Run<'_>,
+    id: &OrderId,
+    pending: &[Authorization],
+) -> Result<Vec<Answer>, IssueError> {
+    let watch = run.events.begin(Step::Records);
+    let answers = try_join_all(pending.iter().map(|authorization| answer(run, authorization))).await?;
+    let records = answers.iter().map(record).collect();
+    let hold = run.context.records.hold(id, run.take_announcement(), records).await?;
+    let batches = hold.zones().iter().map(|report| written(report, &answers)).collect();
+    run.keep(hold);
+    run.finish(watch, Outcome::Written { batches });
+    Ok(answers)
+}
+
 async fn answer(run: &Run<'_>, authorization: &Authorization) -> Result<Answer, IssueError> {
+    let foreign =
+        |reason: &str| Err(IssueError::ForeignName { name: authorization.name(), reason: reason.to_owned() });
+    // Whatever a CA asks for, nothing is published but for the names that the user named.
+    let domains = &run.request.certificate.domains;
+    let name = authorization.name().to_ascii_lowercase();
+    let Some(domain) = domains.iter().find(|domain| domain.to_string() == name) else {
+        return foreign("it is not among the names that were ordered");
+    };
     let challenge = authorization.challenge(run.request.certificate.challenge)?.clone();
-    let domain = Domain::parse(&authorization.name())
-        .map_err(|error| IssueError::ForeignName { name: authorization.name(), reason: error.to_string() })?;
-    let place = place(run, &domain).await?;
+    let place = place(run, domain).await?;
     let text = match &challenge.task {
         ChallengeTask::Dns01 { token } | ChallengeTask::DnsAccount01 { token } => {
             acme::dns_value(token, &run.account.thumbprint())
@@ -61,8 +76,10 @@ async fn answer(run: &Run<'_>, authorization: &Authorization) -> Result<Answer, 
             acme::persist_value(issuer, run.account.url(), domain.wildcard, None)
         }
     };
-    let value = TxtValue::parse(&text)
-        .map_err(|error| IssueError::ForeignName { name: authorization.name(), reason: error.to_string() })?;
+    let value = match TxtValue::parse(&text) {
+        Ok(value) => value,
+        Err(error) => return foreign(&error.to_string()),
+    };
     Ok(Answer { authorization: authorization.clone(), challenge, place, value })
 }
 

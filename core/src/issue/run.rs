@@ -29,7 +29,7 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Instant,
     announcement: Mutex<Option<Announcement>>,
     hold: Mutex<Option<Hold>>,
-    removal: Mutex<Option<JoinHandle<Removed>>>,
+    removals: Mutex<Vec<JoinHandle<Removed>>>,
     journal: Mutex<Vec<serde_json::Value>>,
     certificate_watch: Mutex<Option<StepWatch>>,
     /// One order at a time for an account and a set of names: some CAs answer two with the
@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
             announcement: Mutex::new(Some(announcement)),
             certificate_watch: Mutex::new(None),
             hold: Mutex::new(None),
-            removal: Mutex::new(None),
+            removals: Mutex::new(Vec::new()),
             journal: Mutex::new(Vec::new()),
             lease,
         };
@@ -200,18 +200,20 @@ impl<'a> Run<'a> {
                 left: released.left.into_iter().map(LeftBehind::from).collect(),
             }
         });
-        *locked(&self.removal) = Some(task);
+        locked(&self.removals).push(task);
     }
 
     /// Waits until the records are gone; says which are not.
     async fn records_removed(&self) -> Vec<LeftBehind> {
         self.remove_records();
-        let task = locked(&self.removal).take();
-        let Some(task) = task else { return Vec::new() };
-        let Removed { watch, removed, left } = task.await.expect("a removal does not panic");
-        let outcome = Outcome::Removed { values: removed, left: left.len() };
-        self.finish(watch, outcome);
-        left
+        let tasks = std::mem::take(&mut *locked(&self.removals));
+        let mut all_left = Vec::new();
+        for task in tasks {
+            let Removed { watch, removed, left } = task.await.expect("a removal does not panic");
+            self.finish(watch, Outcome::Removed { values: removed, left: left.len() });
+            all_left.extend(left);
+        }
+        all_left
     }
 
     /// Ends the walk: records removed, failure remembered, turn given on.

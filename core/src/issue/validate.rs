@@ -2,6 +2,7 @@
 
 use super::finalize::Ready;
 use super::propagate::Propagated;
+use super::publish::Answer;
 use super::run::Run;
 use super::{IssueError, Stage};
 use crate::event::{Outcome, Step};
@@ -21,4 +22,11 @@ impl Propagated {
         run.finish(watch, Outcome::Validated { proven: answers.len(), names: run.names.len() });
         Ok(Stage::Ready(Ready { id, order, subject }))
     }
+}
+
+/// Tells the CA, for every answer, that it can look.
+pub(super) async fn respond(run: &Run<'_>, answers: &[Answer]) -> Result<(), IssueError> {
+    let posts = answers.iter().map(|answer| run.account.respond(&answer.authorization, &answer.challenge));
+    try_join_all(posts).await?;
+    Ok(())
 }

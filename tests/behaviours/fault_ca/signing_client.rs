@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use data_encoding::BASE64URL_NOPAD;
 use dns01_tests::fault_ca::FaultCa;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 pub(super) struct SigningClient {
     http: reqwest::Client,
@@ -70,6 +71,29 @@ impl SigningClient {
             status: reply.status().as_u16(),
             location: location.unwrap_or_default(),
             text: reply.text().await.unwrap(),
+        }
+    }
+
+    /// Answers a dns-01 challenge of each authorization of `order`.
+    pub(super) async fn prove(&self, order: &Value) {
+        for authorization in order["authorizations"].as_array().unwrap() {
+            let authorization = self.post(authorization.as_str().unwrap(), Value::Null).await.json();
+            let challenges = authorization["challenges"].as_array().unwrap();
+            let challenge = challenges.iter().find(|challenge| challenge["type"] == "dns-01").unwrap();
+            self.post(challenge["url"].as_str().unwrap(), json!({})).await;
+        }
+    }
+
+    /// Reads the object at `url` until it has this status.
+    pub(super) async fn until(&self, url: &str, status: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let told = self.post(url, Value::Null).await.json();
+            if told["status"] == status {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not {status}: {told}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
