@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 /// One request as the CA saw it.
 #[derive(Clone, Debug)]
@@ -147,10 +148,12 @@ impl FakeCa {
         Client::new(endpoint, limits, Clock::fixed("2026-11-22T01:00:00Z".parse().unwrap())).unwrap()
     }
 
-    /// An account at this CA.
+    /// An account at this CA, with 20 s for all of a test.
     pub(super) fn account(&self) -> Account {
         let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
-        self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)))
+        let account = self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)));
+        // So that a broken rule fails a test instead of hanging it.
+        account.until(Instant::now() + Duration::from_secs(20))
     }
 
     /// The address of `path`.
