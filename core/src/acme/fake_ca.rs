@@ -151,7 +151,8 @@ impl FakeCa {
     /// An account at this CA, with 20 s for all of a test.
     pub(super) fn account(&self) -> Account {
         let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
-        let account = self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)));
+        let account =
+            self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)));
         // So that a broken rule fails a test instead of hanging it.
         account.until(Instant::now() + Duration::from_secs(20))
     }
