@@ -418,6 +418,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_value_that_comes_after_a_minute_is_seen_within_the_longest_pause() {
+        let world = World::new(1).await;
+        let awaited = world.awaited("a.example.test", &["one"]).await;
+        let (early, late, started) = (zone(""), zone("a.example.test TXT one"), Instant::now());
+        world.servers[0].now(move |asked| {
+            let there = started.elapsed().as_secs() >= 60;
+            Act::Reply(answer(if there { &late } else { &early }, asked))
+        });
+        let report = world.wait(&[awaited], &within(180)).await.unwrap();
+        assert!((60..=65).contains(&report.elapsed.as_secs()), "{:?}", report.elapsed);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_dead_server_is_passed_after_ten_seconds_and_then_known_to_be_dead() {
         let world = World::new(2).await;
         let awaited = [world.awaited("a.example.test", &["one"]).await];
