@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod fault_ca;
+mod rig_leaves_nothing;
 mod rig_stands;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = concat!(
     "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n",
@@ -85,7 +85,18 @@ fn outside(keep: Option<&Path>) -> ExitCode {
             }
         }
     });
+    remove(&temporary.keep());
     exit_code(status.expect("a child can be waited for"))
+}
+
+/// Removes the directory, in which a dying server may write for another moment.
+fn remove(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while directory.exists() && Instant::now() < deadline {
+        if std::fs::remove_dir_all(directory).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// Ctrl-C reaches the command by itself and ends it; this waits for the signals that do not.
@@ -156,7 +167,7 @@ fn prepare_network(directory: &Path) {
 fn start_servers(rig: &Rig) -> (Vec<Service>, super::Pebble) {
     let directory = rig.directory();
     let mut named = bind::start(directory, &rig.admin, &rig.keys);
-    let mut knotd = knot::start(directory, &rig.admin);
+    let mut knotd = knot::start(directory, &rig.admin, &rig.keys);
     let mut nsd = nsd::start(directory);
     let mut unbound = unbound::start(directory);
     let mut powerdns = powerdns::start(directory, &rig.powerdns_api_key);

@@ -86,6 +86,8 @@ pub enum Grant {
     AnyTxt,
     /// TXT records at these names only, relative to the zone: `_acme-challenge`, …
     Names(Vec<String>),
+    /// TXT records anywhere in the zone but at these names, relative to it.
+    AnyTxtBut(Vec<String>),
     /// Everything.
     All,
 }
@@ -99,6 +101,7 @@ pub struct ZoneBuilder<'a> {
     parent: Option<&'a Zone>,
     primary: Primary,
     algorithm: Algorithm,
+    key: Option<Key>,
     grant: Grant,
     secondaries: Vec<Secondary>,
     held: Vec<Secondary>,
@@ -116,6 +119,7 @@ impl<'a> ZoneBuilder<'a> {
             parent: None,
             primary: Primary::Bind,
             algorithm: Algorithm::default(),
+            key: None,
             grant: Grant::default(),
             secondaries: Secondary::ALL.to_vec(),
             held: Vec::new(),
@@ -152,6 +156,13 @@ impl<'a> ZoneBuilder<'a> {
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
+        self
+    }
+
+    /// The key of `other` writes here too, instead of one of its own.
+    #[must_use]
+    pub fn same_key(mut self, other: &Zone) -> Self {
+        self.key = Some(other.key.clone());
         self
     }
 
@@ -216,7 +227,8 @@ impl<'a> ZoneBuilder<'a> {
             Some(parent) => parent.host(&format!("sub{number}")),
             None => format!("zone{number}.test"),
         });
-        let key = Key::pick(&self.rig.keys, number, self.algorithm);
+        let own_key = || Key::pick(&self.rig.keys, number, self.algorithm);
+        let key = self.key.clone().unwrap_or_else(own_key);
         let zone = Zone {
             directory: self.rig.directory.clone(),
             admin: self.rig.admin.clone(),
@@ -297,6 +309,12 @@ impl<'a> ZoneBuilder<'a> {
         let (admin, key) = (&zone.admin.name, &zone.key.name);
         let mut policy = format!("grant \"{admin}\" zonesub ANY; ");
         match &self.grant {
+            Grant::AnyTxtBut(names) => {
+                for name in names {
+                    let _ = write!(policy, "deny \"{key}\" name {} ANY; ", zone.host(name));
+                }
+                policy += &format!("grant \"{key}\" zonesub TXT; ");
+            }
             Grant::AnyTxt => policy += &format!("grant \"{key}\" zonesub TXT; "),
             Grant::All => policy += &format!("grant \"{key}\" zonesub ANY; "),
             Grant::Names(names) => {
@@ -373,6 +391,18 @@ impl Zone {
             ("RFC2136_TSIG_ALGORITHM", self.key.algorithm.name().to_owned()),
             ("RFC2136_TSIG_SECRET", self.key.secret.clone()),
         ]
+    }
+
+    /// The `[dns.<credential>]` table of `dns01.toml` that gives its key to `zones`.
+    #[must_use]
+    pub fn table(&self, credential: &str, zones: &[&Zone]) -> String {
+        let names: Vec<&str> = zones.iter().map(|zone| zone.name()).collect();
+        let (server, key) = (self.primary(), &self.key);
+        let (name, algorithm, secret) = (&key.name, key.algorithm.name(), &key.secret);
+        format!(
+            "[dns.{credential}]\nprovider = \"rfc2136\"\nzones = {names:?}\nserver = \"{server}\"\n\
+             tsig = {{ name = \"{name}\", algorithm = \"{algorithm}\", secret = {{ literal = \"{secret}\" }} }}\n"
+        )
     }
 
     /// Adds a record as somebody else would, owner relative to the zone:
