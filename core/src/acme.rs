@@ -11,10 +11,10 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `directory`, `preset` | where a CA does what; CAs known by name |
-//! | `transport`, `reach`, `nonce`, `jws`, `limits` | one signed request, with all its repetitions |
+//! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
-//! | `ordering` | what an account does with them, and waiting |
+//! | `ordering`, `revocation` | what an account does with them, and waiting |
 //! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
 //! | `problem`, `error` | what went wrong |
 
@@ -24,6 +24,8 @@ mod certificate;
 mod challenge;
 mod directory;
 mod error;
+#[cfg(test)]
+mod fake_ca;
 mod jws;
 mod limits;
 mod nonce;
@@ -33,6 +35,8 @@ mod preset;
 mod problem;
 mod reach;
 mod renewal_info;
+mod reply;
+mod revocation;
 mod signer;
 mod transport;
 
@@ -47,9 +51,9 @@ pub use directory::{Directory, Meta};
 pub use error::{AcmeError, NameFailure, Operation, Unreachable};
 pub use limits::Limits;
 pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
-pub use ordering::RevocationReason;
 pub use preset::{ExternalAccount, PRESETS, Preset};
 pub use problem::{Problem, ProblemKind};
 pub use renewal_info::{CertificateId, RenewalInfo};
+pub use revocation::RevocationReason;
 pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
 pub use transport::{CaEndpoint, Client};

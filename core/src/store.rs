@@ -146,3 +146,65 @@ fn random_id() -> String {
 pub(crate) fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::future::Future;
+    use tempfile::TempDir;
+
+    /// A store in a directory of its own, at a fixed time.
+    pub(crate) async fn temporary() -> (TempDir, Store) {
+        let directory = TempDir::new().unwrap();
+        let store = open(directory.path()).await;
+        (directory, store)
+    }
+
+    /// What a process does first.
+    pub(crate) async fn open(directory: &Path) -> Store {
+        let clock = Clock::fixed(Timestamp::from_second(1_800_000_000).unwrap());
+        Store::open(directory, clock, &TaskTracker::new()).await.unwrap()
+    }
+
+    /// Runs `life` as a process of its own that is killed at its end: its tasks stop where
+    /// they are, and nothing that destructors ask for is done.
+    pub(crate) async fn killed_process<T: Send + 'static, F: Future<Output = T>>(
+        life: impl FnOnce() -> F + Send + 'static,
+    ) -> T {
+        let process = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(life())
+        });
+        process.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_says_so() {
+        let (_directory, store) = temporary().await;
+        let other = store.clone();
+        store.close().await.unwrap();
+        assert!(matches!(other.set_order_url(&OrderId::random(), "x").await, Err(StoreError::Closed)));
+        assert!(matches!(other.certificates().await, Err(StoreError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn what_was_queued_before_closing_is_written() {
+        let (directory, store) = temporary().await;
+        for number in 0..100 {
+            let name = format!("certificate-{number}");
+            store.write_later(move |connection| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO leases (name, owner, fence) VALUES ($1, '', 1)")
+                        .bind(name)
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            });
+        }
+        store.close().await.unwrap();
+        let store = open(directory.path()).await;
+        let row = sqlx::query("SELECT COUNT(*) FROM leases").fetch_one(store.reads()).await.unwrap();
+        assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 100);
+    }
+}

@@ -5,6 +5,7 @@ mod faults;
 mod lego;
 mod pebble;
 mod preauthorization;
+mod signing_client;
 
 use dns01_tests::fault_ca::{FaultCa, Setup};
 use pebble::Pebble;

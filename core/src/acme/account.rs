@@ -4,8 +4,9 @@ use super::Client;
 use super::error::{AcmeError, Operation};
 use super::jws;
 use super::problem::{ProblemKind, lenient, lenient_list};
+use super::reply::Reply;
 use super::signer::{Jwk, Signer};
-use super::transport::{Call, Reply};
+use super::transport::Call;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -342,5 +343,163 @@ impl Account {
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Account({})", self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_ca::{Answer, Asked, FakeCa};
+    use super::super::signer::SoftwareKey;
+    use super::*;
+    use crate::keys::KeyType;
+    use serde_json::json;
+
+    fn key() -> Arc<dyn Signer> {
+        Arc::new(SoftwareKey::generate(KeyType::Ec256).unwrap())
+    }
+
+    fn account_reply(status: u16) -> Answer {
+        Answer::json(status, &json!({ "status": "valid" })).with("location", "/account/1")
+    }
+
+    fn is_search(asked: &Asked) -> bool {
+        asked.payload["onlyReturnExisting"] == true
+    }
+
+    #[tokio::test]
+    async fn a_registration_whose_reply_was_lost_is_found_again() {
+        let ca =
+            FakeCa::start(|asked| if is_search(asked) { account_reply(200) } else { Answer::Close }).await;
+        let registration = ca.client().create_account(key(), &NewAccount::default()).await.unwrap();
+        assert_eq!(registration.account.url().as_str(), format!("{}/account/1", ca.base));
+        assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_never_arrived_is_sent_again() {
+        let ca = FakeCa::start(|asked| match asked.earlier {
+            0 => Answer::Close,
+            _ if is_search(asked) => Answer::problem(400, "accountDoesNotExist"),
+            _ => account_reply(201),
+        })
+        .await;
+        assert!(ca.client().create_account(key(), &NewAccount::default()).await.unwrap().created);
+        assert_eq!(ca.paths().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_binding_goes_with_the_registration_and_its_key_is_never_shown() {
+        let ca = FakeCa::start(|_| account_reply(201)).await;
+        let new = NewAccount {
+            contact: vec!["mailto:ops@example.com".to_owned()],
+            terms_agreed: true,
+            external_account: Some(ExternalAccountBinding {
+                key_id: "kid-1".to_owned(),
+                hmac_key: SecretString::from("c2VjcmV0LWhtYWMta2V5"),
+            }),
+        };
+        ca.client().create_account(key(), &new).await.unwrap();
+        let asked = ca.seen().pop().unwrap();
+        assert_eq!(asked.payload["termsOfServiceAgreed"], true);
+        assert!(asked.payload["externalAccountBinding"]["signature"].is_string());
+        assert!(asked.protected["jwk"].is_object() && asked.protected.get("kid").is_none());
+        let shown = format!("{new:?}");
+        assert!(!shown.contains("c2Vjc") && !shown.contains("secret-hmac"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn terms_are_shown_when_the_ca_asks_for_them() {
+        let ca = FakeCa::start(|_| {
+            Answer::problem(403, "userActionRequired").with("link", r#"</terms/2>;rel="terms-of-service""#)
+        })
+        .await;
+        let error = ca.account().state().await.unwrap_err();
+        assert!(matches!(&error, AcmeError::TermsNotAgreed { url: Some(url) } if url.path() == "/terms/2"));
+        assert!(error.hint().unwrap().contains("--agree-tos"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_has_no_account() {
+        let ca = FakeCa::start(|_| Answer::problem(400, "accountDoesNotExist")).await;
+        assert!(matches!(ca.client().find_account(key()).await.unwrap_err(), AcmeError::AccountDoesNotExist));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_keys_is_signed_by_both() {
+        let ca = FakeCa::start(|_| Answer::json(200, &json!({}))).await;
+        let account = ca.account();
+        let (old, new) = (account.thumbprint(), key());
+        let changed = account.change_key(Arc::clone(&new)).await.unwrap();
+        assert_eq!(changed.thumbprint(), new.jwk().thumbprint());
+        assert_ne!(changed.thumbprint(), old);
+        let outer = ca.seen().pop().unwrap();
+        assert_eq!(outer.protected["kid"], account.url().as_str());
+        let inner = |name: &str| -> serde_json::Value {
+            let part = outer.payload[name].as_str().unwrap().as_bytes();
+            serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(part).unwrap()).unwrap()
+        };
+        assert_eq!(inner("protected")["jwk"], json!(new.jwk()));
+        assert!(inner("protected").get("nonce").is_none());
+        assert_eq!(inner("payload")["account"], account.url().as_str());
+        assert_eq!(inner("payload")["oldKey"], json!(account.signer.jwk()));
+    }
+
+    #[tokio::test]
+    async fn after_a_lost_change_of_keys_the_new_key_is_tried_first() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/key-change" => Answer::Close,
+            _ => account_reply(200),
+        })
+        .await;
+        let new = key();
+        let changed = ca.account().change_key(Arc::clone(&new)).await.unwrap();
+        assert_eq!(changed.thumbprint(), new.jwk().thumbprint());
+        assert_eq!(ca.paths(), ["/key-change", "/new-account"]);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_keys_that_never_arrived_is_sent_again() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/key-change" if asked.earlier == 0 => Answer::Close,
+            "/key-change" => Answer::json(200, &json!({})),
+            _ => Answer::problem(400, "accountDoesNotExist"),
+        })
+        .await;
+        ca.account().change_key(key()).await.unwrap();
+        assert_eq!(ca.paths(), ["/key-change", "/new-account", "/key-change"]);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_belongs_to_another_account_is_refused() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/key-change" => Answer::problem(409, "malformed"),
+            _ => Answer::json(200, &json!({})).with("location", "/account/2"),
+        })
+        .await;
+        assert!(matches!(ca.account().change_key(key()).await.unwrap_err(), AcmeError::Problem { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_cannot_change_keys_says_so() {
+        let ca = FakeCa::start(|_| Answer::problem(501, "notImplemented")).await;
+        let error = ca.account().change_key(key()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the CA does not offer a change of keys");
+    }
+
+    #[tokio::test]
+    async fn deactivating_twice_is_success() {
+        let ca = FakeCa::start(|_| Answer::problem(403, "unauthorized")).await;
+        ca.account().deactivate().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn contacts_are_replaced_as_a_whole() {
+        let ca = FakeCa::start(|_| {
+            Answer::json(200, &json!({ "status": "valid", "contact": ["mailto:b@example.com"] }))
+        })
+        .await;
+        let state = ca.account().update_contact(&["mailto:b@example.com".to_owned()]).await.unwrap();
+        assert_eq!(state.contact, ["mailto:b@example.com"]);
+        assert_eq!(ca.seen().pop().unwrap().payload, json!({ "contact": ["mailto:b@example.com"] }));
     }
 }

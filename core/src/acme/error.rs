@@ -21,7 +21,7 @@ pub enum AcmeError {
         problem: Box<Problem>,
     },
     /// The CA wants to be left alone for longer than this client waits.
-    #[error("the CA wants no {during} before {until}: {detail}")]
+    #[error("the CA refuses {during} until {until}: {detail}")]
     RateLimited {
         /// What was asked.
         during: Operation,
@@ -34,7 +34,7 @@ pub enum AcmeError {
     },
     /// The CA has paused this account or name: too many requests, and no time at which they
     /// would be welcome again. Never retried.
-    #[error("the CA takes no more {during} until something is done about it: {detail}")]
+    #[error("the CA refuses {during} until somebody does something about it: {detail}")]
     Paused {
         /// What was asked.
         during: Operation,
@@ -53,7 +53,7 @@ pub enum AcmeError {
         cause: Box<AcmeError>,
     },
     /// No answer from the CA.
-    #[error("{during} did not reach `{host}`: {cause}")]
+    #[error("no reply from `{host}` to {during}: {cause}")]
     Unreachable {
         /// What was asked.
         during: Operation,
@@ -187,21 +187,21 @@ pub enum Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Directory => "directory",
+            Self::Directory => "the request for its directory",
             Self::NewNonce => "newNonce",
             Self::NewAccount => "newAccount",
-            Self::Account => "account",
+            Self::Account => "the account request",
             Self::KeyChange => "keyChange",
             Self::NewOrder => "newOrder",
-            Self::Order => "order",
-            Self::OrdersList => "orders list",
+            Self::Order => "the order request",
+            Self::OrdersList => "the request for the orders list",
             Self::NewAuthorization => "newAuthz",
-            Self::Authorization => "authorization",
-            Self::Challenge => "challenge",
+            Self::Authorization => "the authorization request",
+            Self::Challenge => "the challenge",
             Self::Finalize => "finalize",
-            Self::Certificate => "certificate",
+            Self::Certificate => "the request for the certificate",
             Self::Revocation => "revokeCert",
-            Self::RenewalInfo => "renewalInfo",
+            Self::RenewalInfo => "the request for renewal information",
         })
     }
 }

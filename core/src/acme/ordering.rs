@@ -9,27 +9,11 @@ use super::error::{AcmeError, NameFailure, Operation};
 use super::limits::{LOOKS_BEFORE_AUTHORIZATIONS, ORDERS_LOOKED_AT, ORDERS_PAGES, Pace};
 use super::order::{Identifier, NewOrder, NewOrderPayload, OpenOrder, Order, OrderStatus};
 use super::problem::{Problem, ProblemKind};
-use super::signer::Signer;
-use super::transport::{Call, Client, Reply};
+use super::reply::Reply;
 use data_encoding::BASE64URL_NOPAD;
-use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use url::Url;
-
-/// Why a certificate is revoked (RFC 5280 §5.3.1); CAs take these four from its holder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum RevocationReason {
-    /// No reason given.
-    #[default]
-    Unspecified = 0,
-    /// Someone else may have the private key.
-    KeyCompromise = 1,
-    /// Another certificate has taken its place.
-    Superseded = 4,
-    /// The names are no longer in use.
-    CessationOfOperation = 5,
-}
 
 /// How long an order is waited for where the caller sets no deadline.
 const WAIT: Duration = Duration::from_secs(600);
@@ -59,7 +43,9 @@ impl Account {
         let url = &self.client.directory().await?.new_order;
         let payload = NewOrderPayload::new(new, with_replaces);
         let reply = self.client.post(&self.call(Operation::NewOrder, url).payload(&payload).once()).await?;
-        let url = reply.location()?;
+        // Without an address the order may be open all the same.
+        let lost = |cause| AcmeError::ReplyLost { during: Operation::NewOrder, cause: Box::new(cause) };
+        let url = reply.location().map_err(lost)?;
         match reply.located(&url) {
             Ok(order) => Ok(with_retry_after(order, &reply)),
             // The order is open, only its description was spoilt on the way.
@@ -370,48 +356,6 @@ impl Account {
         let call = self.call(Operation::Certificate, url).accept("application/pem-certificate-chain");
         self.client.post(&call).await
     }
-
-    /// Revokes the certificate `der` by the account's right (RFC 8555 §7.6). One that is
-    /// revoked already counts as done.
-    ///
-    /// # Errors
-    /// [`AcmeError::NotOffered`]; else what the CA says.
-    pub async fn revoke(&self, der: &[u8], reason: RevocationReason) -> Result<(), AcmeError> {
-        let directory = self.client.directory().await?;
-        let url = directory.revoke_cert.as_ref().ok_or(AcmeError::NotOffered { what: "revocation" })?;
-        self.client.revoke(self.call(Operation::Revocation, url), der, reason).await
-    }
-}
-
-impl Client {
-    /// Revokes the certificate `der` by the right of its own key `signer`, without an account
-    /// (RFC 8555 §7.6). One that is revoked already counts as done.
-    ///
-    /// # Errors
-    /// [`AcmeError::NotOffered`]; else what the CA says.
-    pub async fn revoke_by_certificate_key(
-        &self,
-        signer: &dyn Signer,
-        der: &[u8],
-        reason: RevocationReason,
-    ) -> Result<(), AcmeError> {
-        let directory = self.directory().await?;
-        let url = directory.revoke_cert.as_ref().ok_or(AcmeError::NotOffered { what: "revocation" })?;
-        self.revoke(Call::new(Operation::Revocation, url, signer), der, reason).await
-    }
-
-    async fn revoke(&self, call: Call<'_>, der: &[u8], reason: RevocationReason) -> Result<(), AcmeError> {
-        #[derive(Serialize)]
-        struct Revocation {
-            certificate: String,
-            reason: u8,
-        }
-        let payload = Revocation { certificate: BASE64URL_NOPAD.encode(der), reason: reason as u8 };
-        match self.post(&call.payload(&payload)).await {
-            Err(AcmeError::Problem { problem, .. }) if problem.kind == ProblemKind::AlreadyRevoked => Ok(()),
-            done => done.map(|_| ()),
-        }
-    }
 }
 
 fn with_retry_after(order: Order, reply: &Reply) -> Order {
@@ -443,4 +387,329 @@ fn failure(authorization: &Authorization) -> Option<NameFailure> {
         None => return None,
     };
     Some(NameFailure { name: authorization.name(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::authorization::Authorization;
+    use super::super::challenge::ChallengeType;
+    use super::super::fake_ca::{Answer, FakeCa, authorization, order};
+    use super::super::renewal_info::CertificateId;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn names() -> Vec<Identifier> {
+        vec![Identifier::dns("a.test")]
+    }
+
+    async fn opened(account: &Account, ca: &FakeCa) -> Order {
+        account.fetch_order(&ca.url("/order/1")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lost_new_order_is_told_and_not_repeated() {
+        for lost in
+            [|| Answer::Close, || Answer::problem(500, "serverInternal"), || Answer::json(201, &json!({}))]
+        {
+            let ca = FakeCa::start(move |_| lost()).await;
+            let error = ca.account().new_order(&NewOrder::of(names())).await.unwrap_err();
+            assert!(matches!(error, AcmeError::ReplyLost { .. }), "{error:?}");
+            assert_eq!(ca.paths(), ["/new-order"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_description_was_cut_off_is_read_again() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/new-order" => Answer::Cut { status: 201, headers: Vec::new() }.with("location", "/order/1"),
+            _ => Answer::json(200, &order(&asked.base, "pending")),
+        })
+        .await;
+        let order = ca.account().new_order(&NewOrder::of(names())).await.unwrap();
+        assert_eq!(order.url, ca.url("/order/1"));
+        assert_eq!(ca.paths(), ["/new-order", "/order/1"]);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_not_taken_as_a_replacement_is_opened_without() {
+        let ca = FakeCa::start(|asked| match asked.payload.get("replaces") {
+            Some(_) => Answer::problem(409, "alreadyReplaced"),
+            None => Answer::json(201, &order(&asked.base, "pending")).with("location", "/order/1"),
+        })
+        .await;
+        let replaces: CertificateId = serde_json::from_value(json!("abc.def")).unwrap();
+        let new = NewOrder { replaces: Some(replaces), ..NewOrder::of(names()) };
+        ca.account().new_order(&new).await.unwrap();
+        assert_eq!(
+            ca.seen().last().unwrap().payload,
+            json!({ "identifiers": [{"type": "dns", "value": "a.test"}] })
+        );
+        assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_has_nothing_to_do_with_the_replacement_stands() {
+        let ca = FakeCa::start(|_| Answer::problem(400, "rejectedIdentifier")).await;
+        let replaces: CertificateId = serde_json::from_value(json!("abc.def")).unwrap();
+        let new = NewOrder { replaces: Some(replaces), ..NewOrder::of(names()) };
+        let error = ca.account().new_order(&new).await.unwrap_err();
+        assert!(error.hint().unwrap().contains("another CA"), "{error:?}");
+        assert_eq!(ca.paths().len(), 1);
+    }
+
+    /// A CA that lists two pages of orders, the open one on the second.
+    fn list(asked: &super::super::fake_ca::Asked) -> Answer {
+        let at = |path: &str| format!("{}{path}", asked.base);
+        match asked.path.as_str() {
+            "/account/1" => Answer::json(200, &json!({ "status": "valid", "orders": at("/orders") })),
+            "/orders" => Answer::json(200, &json!({ "orders": [at("/order/1"), at("/order/2")] }))
+                .with("link", r#"</orders?cursor=2>;rel="next""#),
+            "/orders?cursor=2" => Answer::json(200, &json!([at("/order/3"), at("/order/2")])),
+            "/order/3" => Answer::json(200, &order(&asked.base, "pending")),
+            _ => Answer::json(200, &order(&asked.base, "invalid")),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_order_is_found_in_a_list_of_pages() {
+        let ca = FakeCa::start(list).await;
+        let account = ca.account();
+        let OpenOrder::Found(found) = account.find_open_order(&names()).await.unwrap() else { panic!() };
+        assert_eq!(found.url, ca.url("/order/3"));
+        assert_eq!(account.find_open_order(&[Identifier::dns("b.test")]).await.unwrap(), OpenOrder::None);
+        assert_eq!(account.list_orders().await.unwrap().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_ca_without_a_list_cannot_tell() {
+        let ca = FakeCa::start(|_| Answer::json(200, &json!({ "status": "valid" }))).await;
+        assert_eq!(ca.account().find_open_order(&names()).await.unwrap(), OpenOrder::NotListed);
+    }
+
+    /// Answers for order, authorization and challenge, with the challenge's own script.
+    async fn proving(script: impl Fn(usize) -> Answer + Send + Sync + 'static, challenge: Value) -> FakeCa {
+        FakeCa::start(move |asked| match asked.path.as_str() {
+            "/challenge/1" => script(asked.earlier),
+            _ => Answer::json(200, &authorization(&asked.base, "pending", &challenge)),
+        })
+        .await
+    }
+
+    async fn respond(ca: &FakeCa) -> Result<(), AcmeError> {
+        let account = ca.account();
+        let authorization: Authorization = account.fetch_authorization(&ca.url("/authorization/1")).await?;
+        account.respond(&authorization, authorization.challenge(ChallengeType::Dns01)?).await
+    }
+
+    #[tokio::test]
+    async fn a_challenge_that_is_still_pending_after_a_lost_reply_is_answered_again() {
+        let lost_once = |earlier| if earlier == 0 { Answer::Close } else { Answer::json(200, &json!({})) };
+        let ca = proving(lost_once, json!({ "status": "pending" })).await;
+        respond(&ca).await.unwrap();
+        assert_eq!(ca.paths(), ["/authorization/1", "/challenge/1", "/authorization/1", "/challenge/1"]);
+    }
+
+    #[tokio::test]
+    async fn a_challenge_that_is_under_way_is_not_answered_again() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/challenge/1" => Answer::Close,
+            _ if asked.earlier == 0 => Answer::json(200, &authorization(&asked.base, "pending", &json!({}))),
+            _ => {
+                Answer::json(200, &authorization(&asked.base, "pending", &json!({ "status": "processing" })))
+            }
+        })
+        .await;
+        respond(&ca).await.unwrap();
+        assert_eq!(ca.paths(), ["/authorization/1", "/challenge/1", "/authorization/1"]);
+        let ca = proving(|_| Answer::Close, json!({ "status": "valid" })).await;
+        respond(&ca).await.unwrap();
+        assert_eq!(ca.paths(), ["/authorization/1"]);
+    }
+
+    #[tokio::test]
+    async fn a_challenge_that_is_refused_is_refused() {
+        let ca = proving(|_| Answer::problem(400, "malformed"), json!({ "status": "pending" })).await;
+        assert!(matches!(respond(&ca).await.unwrap_err(), AcmeError::Problem { .. }));
+        assert_eq!(ca.paths(), ["/authorization/1", "/challenge/1", "/authorization/1"]);
+    }
+
+    /// A CA whose order is `first` until finalize was asked once, and `then` from then on.
+    async fn finalizing(reply: impl Fn() -> Answer + Send + Sync + 'static, then: &'static str) -> FakeCa {
+        let asked_once = std::sync::atomic::AtomicBool::new(false);
+        FakeCa::start(move |asked| match asked.path.as_str() {
+            "/finalize/1" if asked.earlier == 0 => {
+                asked_once.store(true, std::sync::atomic::Ordering::SeqCst);
+                reply()
+            }
+            "/finalize/1" => Answer::json(200, &order(&asked.base, "processing")),
+            _ => {
+                let asked_once = asked_once.load(std::sync::atomic::Ordering::SeqCst);
+                Answer::json(200, &order(&asked.base, if asked_once { then } else { "ready" }))
+            }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_lost_finalize_is_sent_again_only_if_the_order_is_still_ready() {
+        let ca = finalizing(|| Answer::Close, "ready").await;
+        let account = ca.account();
+        let order = account.finalize(&opened(&account, &ca).await, b"csr").await.unwrap();
+        assert_eq!(order.status, OrderStatus::Processing);
+        assert_eq!(ca.paths(), ["/order/1", "/finalize/1", "/order/1", "/finalize/1"]);
+        assert_eq!(ca.seen().last().unwrap().payload, json!({ "csr": "Y3Ny" }));
+
+        for reply in [|| Answer::Close, || Answer::Endless, || Answer::text(200, "text/html", "<p>")] {
+            let ca = finalizing(reply, "processing").await;
+            let account = ca.account();
+            account.finalize(&opened(&account, &ca).await, b"csr").await.unwrap();
+            assert_eq!(ca.paths(), ["/order/1", "/finalize/1", "/order/1"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn finalizing_an_order_that_is_not_ready_says_so() {
+        let ca = finalizing(|| Answer::problem(403, "orderNotReady"), "pending").await;
+        let account = ca.account();
+        let error = account.finalize(&opened(&account, &ca).await, b"csr").await.unwrap_err();
+        assert!(matches!(error, AcmeError::OrderNotReady { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_bad_request_for_a_certificate_is_told_at_once() {
+        let ca = finalizing(|| Answer::problem(400, "badCSR"), "ready").await;
+        let account = ca.account();
+        let error = account.finalize(&opened(&account, &ca).await, b"csr").await.unwrap_err();
+        assert!(matches!(error, AcmeError::Problem { problem, .. } if problem.kind == ProblemKind::BadCsr));
+        assert_eq!(ca.paths(), ["/order/1", "/finalize/1"]);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_done_needs_no_look() {
+        let ca = FakeCa::start(|asked| Answer::json(200, &order(&asked.base, "valid"))).await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let order = account.wait_ready(order).await.unwrap();
+        account.wait_valid(order).await.unwrap();
+        assert_eq!(ca.paths(), ["/order/1"]);
+    }
+
+    #[tokio::test]
+    async fn a_retry_after_is_the_least_between_two_looks() {
+        let ca = FakeCa::start(|asked| {
+            let status = if asked.earlier == 0 { "processing" } else { "valid" };
+            Answer::json(200, &order(&asked.base, status)).with("retry-after", "1")
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let begun = Instant::now();
+        account.wait_valid(order).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_stays_pending_is_explained_by_its_authorizations() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/order/1" => Answer::json(200, &order(&asked.base, "pending")),
+            _ => {
+                let error =
+                    json!({ "error": { "type": "urn:ietf:params:acme:error:dns", "detail": "SERVFAIL" } });
+                Answer::json(200, &authorization(&asked.base, "invalid", &error))
+            }
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let error = account.wait_ready(order).await.unwrap_err();
+        assert_eq!(error.to_string(), "the CA found the order invalid: a.test: SERVFAIL (dns)");
+        assert_eq!(
+            ca.paths().iter().filter(|path| *path == "/order/1").count(),
+            6,
+            "one look, then five more"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_challenge_left_pending_with_an_error_is_looked_at_again() {
+        // step-ca: any request to the challenge makes it try once more.
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/order/1" if asked.earlier <= 5 => Answer::json(200, &order(&asked.base, "pending")),
+            "/order/1" => Answer::json(200, &order(&asked.base, "ready")),
+            "/challenge/1" => Answer::json(200, &json!({})),
+            _ => {
+                let error = json!({ "status": "pending", "error": { "detail": "not yet" } });
+                Answer::json(200, &authorization(&asked.base, "pending", &error))
+            }
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        account.wait_ready(order).await.unwrap();
+        assert!(ca.paths().contains(&"/challenge/1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn the_deadline_of_a_wait_says_what_was_awaited() {
+        let ca = FakeCa::start(|asked| Answer::json(200, &order(&asked.base, "processing"))).await;
+        let account = ca.account().until(Instant::now() + Duration::from_millis(400));
+        let order = opened(&account, &ca).await;
+        let error = account.wait_valid(order).await.unwrap_err();
+        assert_eq!(error.to_string(), "the time was up while waiting for the CA to make the certificate");
+    }
+
+    /// A PEM chain of one self-signed certificate called `name`.
+    fn pem(name: &str) -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[tokio::test]
+    async fn the_preferred_chain_is_taken_where_there_is_one_and_dead_alternates_harm_nothing() {
+        let chains = [pem("default"), pem("other")];
+        let expected = chains.clone();
+        let ca = FakeCa::start(move |asked| match asked.path.as_str() {
+            "/certificate/1" => Answer::text(200, "application/pem-certificate-chain", &chains[0])
+                .with("link", r#"</dead>;rel="alternate", </certificate/2>;rel="alternate""#),
+            "/certificate/2" => Answer::text(200, "text/plain", &chains[1]),
+            "/dead" => Answer::problem(404, "malformed"),
+            _ => Answer::json(200, &order(&asked.base, "valid")),
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        assert_eq!(account.download(&order, None).await.unwrap(), expected[0].as_bytes());
+        assert_eq!(account.download(&order, Some("other")).await.unwrap(), expected[1].as_bytes());
+        assert_eq!(account.download(&order, Some("nobody")).await.unwrap(), expected[0].as_bytes());
+        let begun = ca.paths().len();
+        account.download(&order, Some("default")).await.unwrap();
+        assert_eq!(ca.paths().len(), begun + 1, "alternates are not asked for without need");
+    }
+
+    #[tokio::test]
+    async fn an_authorization_can_be_opened_ahead_of_an_order() {
+        let ca = FakeCa::start(|asked| {
+            Answer::json(201, &authorization(&asked.base, "pending", &json!({})))
+                .with("location", "/authorization/9")
+        })
+        .await;
+        let authorization = ca.account().new_authorization(&names()[0]).await.unwrap();
+        assert_eq!(authorization.url, ca.url("/authorization/9"));
+        assert_eq!(
+            ca.seen().last().unwrap().payload,
+            json!({ "identifier": { "type": "dns", "value": "a.test" } })
+        );
+    }
+
+    #[tokio::test]
+    async fn giving_up_a_dead_authorization_is_success() {
+        let ca = FakeCa::start(|asked| match asked.payload.get("status") {
+            Some(_) => Answer::problem(403, "unauthorized"),
+            None => Answer::json(200, &authorization(&asked.base, "deactivated", &json!({}))),
+        })
+        .await;
+        ca.account().deactivate_authorization(&ca.url("/authorization/1")).await.unwrap();
+    }
 }

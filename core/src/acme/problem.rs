@@ -146,10 +146,10 @@ impl fmt::Display for ProblemKind {
 /// The detail first, then the type, then each subproblem under the name it belongs to.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.detail.is_empty() {
-            write!(f, "{}", self.kind)?;
-        } else {
-            write!(f, "{} ({})", self.detail, self.kind)?;
+        match (self.detail.as_str(), &self.kind) {
+            ("", kind) => write!(f, "{kind}")?,
+            (detail, ProblemKind::Unspecified) => f.write_str(detail)?,
+            (detail, kind) => write!(f, "{detail} ({kind})")?,
         }
         for problem in &self.subproblems {
             match &problem.identifier {

@@ -57,10 +57,34 @@ pub(super) fn host(url: &Url) -> String {
     }
 }
 
-/// Why no connection stands.
+/// Why no connection stands, and whose fault it looks like.
 pub(super) async fn diagnose(error: &reqwest::Error, url: &Url, endpoint: &CaEndpoint) -> Unreachable {
+    let cause = no_connection(error, url, endpoint).await;
+    // Through a proxy it is the proxy that was not reached, not the CA.
+    match (&cause, proxy(endpoint)) {
+        (
+            Unreachable::Name(_) | Unreachable::Refused | Unreachable::NoRoute | Unreachable::Timeout(_),
+            Some(proxy),
+        ) => Unreachable::Proxy(format!("`{proxy}`: {cause}")),
+        _ => cause,
+    }
+}
+
+/// The proxy in use, without its password: the one set, or the environment's where that
+/// makes no exceptions.
+fn proxy(endpoint: &CaEndpoint) -> Option<String> {
+    let variable =
+        |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok()).filter(|v| !v.is_empty());
+    let environment = || match variable(&["NO_PROXY", "no_proxy"]) {
+        Some(_) => None,
+        None => Url::parse(&variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?).ok(),
+    };
+    endpoint.proxy.clone().or_else(environment).as_ref().map(host)
+}
+
+async fn no_connection(error: &reqwest::Error, url: &Url, endpoint: &CaEndpoint) -> Unreachable {
     if error.is_timeout() {
-        return Unreachable::Timeout("no connection within the time for it");
+        return Unreachable::Timeout("no connection stood in time");
     }
     if error.is_dns() || chain(error).any(|cause| cause.to_string().starts_with("dns error")) {
         return Unreachable::Name(innermost(error));
@@ -89,7 +113,7 @@ pub(super) async fn diagnose(error: &reqwest::Error, url: &Url, endpoint: &CaEnd
 /// Why a connection that stood brought no reply.
 pub(super) fn broken(error: &reqwest::Error) -> Unreachable {
     if error.is_timeout() {
-        return Unreachable::Timeout("no complete reply within the time for it");
+        return Unreachable::Timeout("it was not complete in time");
     }
     Unreachable::Broken(innermost(error))
 }

@@ -7,17 +7,15 @@ use super::jws;
 use super::limits::{
     BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES, retry_after,
 };
-use super::nonce::{NoncePool, is_nonce};
-use super::problem::{Problem, ProblemKind};
+use super::nonce::NoncePool;
 use super::reach;
 use super::renewal_info::{CertificateId, RenewalInfo};
+use super::reply::{Reply, Trouble, judge};
 use super::signer::Signer;
 use crate::clock::Clock;
-use jiff::Timestamp;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,19 +101,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A reply, read to its end or as far as it came.
-pub(super) struct Reply {
-    during: Operation,
-    pub(super) url: Url,
-    pub(super) status: StatusCode,
-    headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// How long the CA wants to be left alone.
-    pub(super) retry_after: Option<Duration>,
-    /// Why the body is not whole.
-    cut: Option<AcmeError>,
-}
-
 /// What to ask of the CA.
 enum Ask<'a> {
     Signed { call: &'a Call<'a>, new_nonce: &'a Url },
@@ -138,22 +123,6 @@ impl Ask<'_> {
             Self::Get { .. } | Self::Nonce { .. } => true,
         }
     }
-}
-
-/// Why a try brought no usable reply, and what that means for the next one.
-enum Trouble {
-    /// Refused for its nonce; the fresh one that came with it.
-    BadNonce(Option<String>, AcmeError),
-    /// Not carried out: the CA wants to be left alone for so long.
-    Wait(Duration, AcmeError),
-    /// Not carried out: no connection.
-    NoConnection(AcmeError),
-    /// Not carried out: the CA is out of order.
-    Busy(AcmeError),
-    /// Perhaps carried out.
-    Lost(Option<Duration>, AcmeError),
-    /// Refused; repeating it changes nothing.
-    Refused(AcmeError),
 }
 
 impl Client {
@@ -313,7 +282,7 @@ impl Client {
         }
         let reply = self.exchange(call.during, call.url, request.body(body), deadline).await?;
         let nonce = reply.nonce();
-        match self.judge(reply) {
+        match judge(reply, self.0.clock.now()) {
             Err(Trouble::BadNonce(_, error)) => Err(Trouble::BadNonce(nonce, error)),
             verdict => {
                 nonce.into_iter().for_each(|nonce| self.0.nonces.put(nonce));
@@ -329,7 +298,7 @@ impl Client {
             let request = self.0.http.request(Method::GET, url.clone());
             let reply = self.exchange(during, &url, request, deadline).await?;
             if !reply.status.is_redirection() {
-                return self.judge(reply);
+                return judge(reply, self.0.clock.now());
             }
             url = reply.location().map_err(Trouble::Refused)?;
             if !reach::is_secure(&url) {
@@ -350,7 +319,7 @@ impl Client {
             other => other,
         };
         let reply = self.exchange(Operation::NewNonce, url, request, deadline).await.map_err(not_sent)?;
-        let reply = self.judge(reply).map_err(not_sent)?;
+        let reply = judge(reply, self.0.clock.now()).map_err(not_sent)?;
         if reply.nonce().is_none() {
             return Err(Trouble::Refused(reply.unexpected("a reply without a nonce")));
         }
@@ -385,8 +354,7 @@ impl Client {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = header.and_then(|text| retry_after(text, self.0.clock.now()));
-        let mut reply =
-            Reply { during, url: url.clone(), status, headers, body: Vec::new(), retry_after, cut: None };
+        let mut reply = Reply::new(during, url.clone(), status, headers, retry_after);
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if reply.body.len() + chunk.len() > LARGEST_BODY => {
@@ -404,207 +372,240 @@ impl Client {
         }
         Ok(reply)
     }
-
-    /// What a reply means.
-    fn judge(&self, mut reply: Reply) -> Result<Reply, Trouble> {
-        let status = reply.status;
-        if status.is_success() {
-            // A reply with a Location has told the essential, even if it was cut off.
-            return match reply.cut.take() {
-                Some(error) if !reply.headers.contains_key(LOCATION) => match error {
-                    // An endless body is no accident; the next one would be endless too.
-                    AcmeError::Unexpected { .. } if reply.during != Operation::NewOrder => {
-                        Err(Trouble::Refused(error))
-                    }
-                    error => Err(Trouble::Lost(None, error)),
-                },
-                _ => Ok(reply),
-            };
-        }
-        if status.is_redirection() {
-            let to = reply.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            return Err(Trouble::Refused(reply.unexpected(&format!("a redirect to `{to}`"))));
-        }
-        let problem = reply.problem();
-        let detail = problem.as_ref().map_or_else(String::new, |problem| problem.detail.clone());
-        let limited = problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::RateLimited);
-        let (during, host) = (reply.during, reach::host(&reply.url));
-        let out_of_order = AcmeError::OutOfOrder { during, host, status: status.as_u16(), detail };
-        match (status, problem) {
-            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, problem) => {
-                Err(self.limited(&reply, problem, out_of_order))
-            }
-            (_, problem) if limited => Err(self.limited(&reply, problem, out_of_order)),
-            (StatusCode::NOT_IMPLEMENTED, _) => {
-                Err(Trouble::Refused(AcmeError::NotOffered { what: not_offered(reply.during) }))
-            }
-            (status, _) if status.is_server_error() => Err(Trouble::Lost(reply.retry_after, out_of_order)),
-            (_, Some(problem)) => Err(refused(&reply, problem)),
-            (_, None) => Err(Trouble::Refused(reply.unexpected(&reply.glimpse()))),
-        }
-    }
-
-    /// A CA that wants to be left alone.
-    fn limited(&self, reply: &Reply, problem: Option<Problem>, out_of_order: AcmeError) -> Trouble {
-        let during = reply.during;
-        let help = reply.links("help").into_iter().next().map(String::from);
-        let detail = problem.map_or_else(|| reply.glimpse(), |problem| problem.detail);
-        match reply.retry_after {
-            Some(wait) => {
-                let until = self.0.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-                Trouble::Wait(wait, AcmeError::RateLimited { during, until, detail, help })
-            }
-            None if reply.status == StatusCode::SERVICE_UNAVAILABLE => Trouble::Busy(out_of_order),
-            None => Trouble::Refused(AcmeError::Paused { during, detail, help }),
-        }
-    }
 }
 
-/// Maps a refusal to the error a caller can act on.
-fn refused(reply: &Reply, problem: Problem) -> Trouble {
-    let during = reply.during;
-    let error = match problem.kind {
-        ProblemKind::AccountDoesNotExist => AcmeError::AccountDoesNotExist,
-        ProblemKind::ExternalAccountRequired => AcmeError::ExternalAccountRequired,
-        ProblemKind::OrderNotReady => AcmeError::OrderNotReady { detail: problem.detail },
-        ProblemKind::UserActionRequired => {
-            let instance = problem.instance.as_deref().and_then(|page| reply.url.join(page).ok());
-            let terms = reply.links("terms-of-service").into_iter().next();
-            AcmeError::TermsNotAgreed { url: instance.or(terms) }
-        }
-        ProblemKind::BadNonce => {
-            let error = AcmeError::Problem { during, problem: Box::new(problem) };
-            return Trouble::BadNonce(None, error);
-        }
-        _ => {
-            let status = if problem.status == 0 { reply.status.as_u16() } else { problem.status };
-            AcmeError::Problem { during, problem: Box::new(Problem { status, ..problem }) }
-        }
-    };
-    Trouble::Refused(error)
-}
-
-fn not_offered(during: Operation) -> &'static str {
-    match during {
-        Operation::KeyChange => "a change of keys",
-        Operation::Revocation => "revocation",
-        Operation::NewAuthorization => "pre-authorization",
-        _ => "what was asked",
-    }
-}
-
-/// Untrusted certificates and unknown names do not heal within seconds.
+/// Untrusted certificates do not heal within seconds, and an endless body comes again.
 fn can_be_waited_out(error: &AcmeError) -> bool {
-    !matches!(
-        error,
-        AcmeError::Unreachable { cause: Unreachable::Untrusted { .. } | Unreachable::Tls(_), .. }
-    )
+    match error {
+        AcmeError::Unreachable { cause, .. } => {
+            !matches!(cause, Unreachable::Untrusted { .. } | Unreachable::Tls(_))
+        }
+        AcmeError::Unexpected { .. } => false,
+        _ => true,
+    }
 }
 
 fn out_of_time(during: Operation) -> AcmeError {
     AcmeError::Deadline { waiting_for: format!("the reply to {during}"), failures: Vec::new() }
 }
 
-impl Reply {
-    /// The body as JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, AcmeError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| self.unexpected(&format!("{}: {error}", self.glimpse())))
-    }
-
-    /// The body as an object that lives at `url`.
-    pub(super) fn located<T: DeserializeOwned>(&self, url: &Url) -> Result<T, AcmeError> {
-        let mut object: serde_json::Map<String, serde_json::Value> = self.json()?;
-        object.insert("url".to_owned(), url.as_str().into());
-        serde_json::from_value(object.into())
-            .map_err(|error| self.unexpected(&format!("{}: {error}", self.glimpse())))
-    }
-
-    /// Where the thing lives that the request made or found; relative addresses are resolved.
-    pub(super) fn location(&self) -> Result<Url, AcmeError> {
-        let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        location
-            .and_then(|text| self.url.join(text).ok())
-            .ok_or_else(|| self.unexpected("no usable Location"))
-    }
-
-    /// The Location letter by letter, if it is absolute.
-    pub(super) fn location_text(&self) -> Result<String, AcmeError> {
-        let location = self.location()?;
-        let text = self.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Ok(if Url::parse(text).is_ok() { text.to_owned() } else { location.into() })
-    }
-
-    /// The targets of the Link headers with this relation (RFC 8288), resolved.
-    pub(super) fn links(&self, relation: &str) -> Vec<Url> {
-        let headers = self.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-        headers
-            .flat_map(|text| links(text, relation))
-            .filter_map(|target| self.url.join(target).ok())
-            .collect()
-    }
-
-    /// An error that says what came instead of ACME.
-    pub(super) fn unexpected(&self, found: &str) -> AcmeError {
-        AcmeError::Unexpected { during: self.during, host: reach::host(&self.url), found: found.to_owned() }
-    }
-
-    fn nonce(&self) -> Option<String> {
-        let nonce = self.headers.get("replay-nonce")?.to_str().ok()?;
-        is_nonce(nonce).then(|| nonce.to_owned())
-    }
-
-    /// The problem document, whatever content type it comes with.
-    fn problem(&self) -> Option<Problem> {
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&self.body)
-            .ok()
-            .and_then(|object| serde_json::from_value(object.into()).ok())
-    }
-
-    /// Status, content type and the beginning of the body, for an error message.
-    fn glimpse(&self) -> String {
-        const LONGEST: usize = 80;
-        let content_type =
-            self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no type");
-        let text = String::from_utf8_lossy(&self.body);
-        let words: Vec<_> = text.split_whitespace().collect();
-        let mut start: String = words.join(" ").chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-        if start.len() >= LONGEST {
-            start.push('…');
-        }
-        format!("HTTP {}, {content_type}, `{start}`", self.status.as_u16())
-    }
-}
-
-/// The targets in one Link header whose relation is `relation`. Commas and semicolons inside
-/// `<…>` and quotes belong to them.
-fn links<'a>(header: &'a str, relation: &str) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    let mut rest = header;
-    while let Some((_, after)) = rest.split_once('<') {
-        let Some((target, after)) = after.split_once('>') else { break };
-        let mut quoted = false;
-        let end = after.find(|c| {
-            quoted ^= c == '"';
-            c == ',' && !quoted
-        });
-        let (parameters, next) = end.map_or((after, ""), |at| after.split_at(at));
-        if parameters.split(';').any(|parameter| is_relation(parameter, relation)) {
-            found.push(target.trim());
-        }
-        rest = next;
-    }
-    found
-}
-
-fn is_relation(parameter: &str, relation: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else { return false };
-    let relations = value.trim().trim_matches('"').split_ascii_whitespace();
-    name.trim().eq_ignore_ascii_case("rel") && relations.into_iter().any(|r| r.eq_ignore_ascii_case(relation))
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.0.endpoint.directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_ca::{Answer, FakeCa, order};
+    use super::super::order::{Identifier, NewOrder};
+    use super::super::problem::ProblemKind;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    async fn look(ca: &FakeCa) -> Result<super::super::order::Order, AcmeError> {
+        ca.account().fetch_order(&ca.url("/order/1")).await
+    }
+
+    #[tokio::test]
+    async fn a_bad_nonce_is_retried_with_the_nonce_of_its_reply() {
+        let ca = FakeCa::start(|asked| match asked.earlier {
+            0..4 => Answer::problem(400, "badNonce"),
+            _ => Answer::json(200, &order(&asked.base, "ready")),
+        })
+        .await;
+        look(&ca).await.unwrap();
+        // Nonces are numbered in the order of replies: the directory's is 0, newNonce's 1.
+        let nonces: Vec<_> = ca.seen()[1..].iter().map(|asked| asked.protected["nonce"].clone()).collect();
+        assert_eq!(nonces, ["nonce-1", "nonce-2", "nonce-3", "nonce-4", "nonce-5"]);
+    }
+
+    #[tokio::test]
+    async fn bad_nonces_for_ever_end_after_thirty_tries() {
+        let ca = FakeCa::start(|_| Answer::problem(400, "badNonce")).await;
+        let error = look(&ca).await.unwrap_err();
+        assert!(matches!(error, AcmeError::Problem { problem, .. } if problem.kind == ProblemKind::BadNonce));
+        assert_eq!(ca.paths().len(), BAD_NONCE_TRIES as usize);
+    }
+
+    #[tokio::test]
+    async fn no_nonce_is_used_twice_and_no_more_requests_than_allowed_are_in_flight() {
+        let ca = FakeCa::start(|asked| Answer::json(200, &order(&asked.base, "ready"))).await;
+        let account = ca.account();
+        let looks: Vec<_> = (0..200)
+            .map(|_| {
+                let (account, url) = (account.clone(), ca.url("/order/1"));
+                tokio::spawn(async move { account.fetch_order(&url).await.unwrap() })
+            })
+            .collect();
+        for look in looks {
+            look.await.unwrap();
+        }
+        let posts: Vec<_> = ca.seen().into_iter().filter(|asked| asked.path == "/order/1").collect();
+        let nonces: BTreeSet<_> = posts.iter().map(|asked| asked.protected["nonce"].to_string()).collect();
+        assert_eq!((posts.len(), nonces.len()), (200, 200));
+        assert!(ca.most_at_once() <= 32, "{} at once", ca.most_at_once());
+        assert!(ca.seen().len() - posts.len() <= 32, "each slot in flight costs one nonce at most");
+    }
+
+    #[tokio::test]
+    async fn a_short_retry_after_is_waited_out() {
+        let ca = FakeCa::start(|asked| match asked.earlier {
+            0 => Answer::problem(503, "serverInternal").with("retry-after", "1"),
+            1 => Answer::problem(429, "rateLimited").with("retry-after", "Sun, 22 Nov 2026 01:00:01 GMT"),
+            _ => Answer::json(200, &order(&asked.base, "ready")),
+        })
+        .await;
+        let begun = Instant::now();
+        look(&ca).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn a_long_retry_after_is_told_and_not_waited_out() {
+        let ca = FakeCa::start(|_| {
+            Answer::problem(429, "rateLimited")
+                .with("retry-after", "3600")
+                .with("link", r#"</limits>;rel="help", <x>;rel="index""#)
+        })
+        .await;
+        let AcmeError::RateLimited { until, detail, help, .. } = look(&ca).await.unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(until.to_string(), "2026-11-22T02:00:00Z");
+        assert_eq!(detail, "said the CA");
+        assert_eq!(help.unwrap(), ca.url("/limits").as_str());
+        assert_eq!(ca.paths().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_pause_without_retry_after_is_never_retried() {
+        let ca = FakeCa::start(|_| Answer::problem(429, "rateLimited")).await;
+        assert!(matches!(look(&ca).await.unwrap_err(), AcmeError::Paused { .. }));
+        assert_eq!(ca.paths().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_safe_to_repeat_is_repeated_after_a_lost_reply() {
+        let ca = FakeCa::start(|asked| match asked.earlier {
+            0 => Answer::Close,
+            1 => Answer::text(502, "text/html", "<html>bad gateway"),
+            2 => Answer::Cut { status: 200, headers: Vec::new() },
+            _ => Answer::json(200, &order(&asked.base, "ready")),
+        })
+        .await;
+        look(&ca).await.unwrap();
+        assert_eq!(ca.paths().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_stays_out_of_order_is_given_up() {
+        let ca = FakeCa::start(|_| Answer::problem(500, "serverInternal")).await;
+        let error = look(&ca).await.unwrap_err();
+        assert!(error.is_transient());
+        let words = error.to_string();
+        assert!(words.ends_with("is out of order: 500 on the order request: said the CA"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn a_signed_request_follows_no_redirect() {
+        let ca = FakeCa::start(|_| Answer::text(302, "text/plain", "").with("location", "/elsewhere")).await;
+        let error = look(&ca).await.unwrap_err().to_string();
+        assert!(error.ends_with("a redirect to `/elsewhere`"), "{error}");
+        assert_eq!(ca.paths(), ["/order/1"]);
+    }
+
+    #[tokio::test]
+    async fn an_unsigned_get_follows_three_redirects() {
+        let moved = |to: String| Answer::text(302, "text/plain", "").with("location", to);
+        let ca = FakeCa::start(move |asked| match asked.path.as_str() {
+            "/1" => moved("/2".to_owned()),
+            "/2" => moved("3".to_owned()),
+            "/3" => moved(format!("{}/4", asked.base)),
+            "/4" => Answer::text(200, "text/plain", "here"),
+            "/plain" => moved("http://ca.example/".to_owned()),
+            _ => moved("/1".to_owned()),
+        })
+        .await;
+        let client = ca.client();
+        assert_eq!(client.get(Operation::Directory, &ca.url("/1")).await.unwrap().body, b"here");
+        let error = client.get(Operation::Directory, &ca.url("/0")).await.err().unwrap().to_string();
+        assert!(error.ends_with("more than 3 redirects"), "{error}");
+        let error = client.get(Operation::Directory, &ca.url("/plain")).await.err().unwrap().to_string();
+        assert!(error.ends_with("a redirect to plain HTTP"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_cut_off() {
+        let ca = FakeCa::start(|_| Answer::Endless).await;
+        let error = look(&ca).await.unwrap_err().to_string();
+        assert!(error.ends_with("more than 1 MiB"), "{error}");
+        assert_eq!(ca.paths().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn silence_ends_in_time() {
+        let ca = FakeCa::start(|_| Answer::Silence).await;
+        let begun = Instant::now();
+        let error = look(&ca).await.unwrap_err();
+        assert!(matches!(error, AcmeError::Unreachable { cause: Unreachable::Timeout(_), .. }), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_every_call() {
+        let ca = FakeCa::start(|_| Answer::problem(503, "serverInternal").with("retry-after", "1")).await;
+        let account = ca.account().until(Instant::now() + Duration::from_millis(300));
+        let begun = Instant::now();
+        assert!(account.fetch_order(&ca.url("/order/1")).await.is_err());
+        assert!(begun.elapsed() < Duration::from_millis(900));
+    }
+
+    #[tokio::test]
+    async fn a_page_in_place_of_acme_is_shown() {
+        let ca = FakeCa::start(|_| Answer::text(200, "text/html", "<html>\n Please   log in")).await;
+        let error = look(&ca).await.unwrap_err().to_string();
+        assert!(error.contains("is not ACME: HTTP 200, text/html, `<html> Please log in`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_listens_there() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = CaEndpoint {
+            directory: format!("https://127.0.0.1:{port}/").parse().unwrap(),
+            ca_bundle: None,
+            proxy: None,
+            user_agent: "dns01-test".to_owned(),
+        };
+        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
+        let error = client.directory().await.unwrap_err();
+        assert!(matches!(error, AcmeError::Unreachable { cause: Unreachable::Refused, .. }), "{error:?}");
+        assert!(error.hint().unwrap().contains("firewall"));
+    }
+
+    #[tokio::test]
+    async fn plain_http_to_another_machine_is_refused() {
+        let endpoint = CaEndpoint {
+            directory: "http://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: None,
+            user_agent: "dns01-test".to_owned(),
+        };
+        let error = Client::new(endpoint, Limits::default(), Clock::system()).unwrap_err();
+        assert!(matches!(error, AcmeError::Configuration { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_carries_what_the_rfc_wants() {
+        let ca = FakeCa::start(|asked| {
+            Answer::json(201, &order(&asked.base, "pending")).with("location", "order/7")
+        })
+        .await;
+        let order = ca.account().new_order(&NewOrder::of(vec![Identifier::dns("a.test")])).await.unwrap();
+        assert_eq!(order.url, ca.url("/order/7"), "a relative Location is resolved");
+        let asked = ca.seen().pop().unwrap();
+        assert_eq!(asked.protected["url"], format!("{}/new-order", ca.base));
+        assert_eq!(asked.protected["kid"], format!("{}/account/1", ca.base));
+        assert_eq!(asked.payload["identifiers"][0]["value"], "a.test");
     }
 }

@@ -232,3 +232,87 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{open, temporary};
+    use super::*;
+
+    fn account(label: &str) -> Account {
+        Account {
+            name: AccountName { ca: "https://ca.test/directory".to_owned(), label: label.to_owned() },
+            url: None,
+            key: KeyBytes::new(b"the account's key".to_vec()),
+            next_key: None,
+            contacts: vec!["mailto:ops@example.com".to_owned()],
+            eab_kid: None,
+            status: AccountStatus::Pending,
+            terms_agreed: None,
+            created: timestamp(1_800_000_000),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_comes_back_as_it_was_stored() {
+        let (directory, store) = temporary().await;
+        let mut account = account("default");
+        assert_eq!(store.add_account(&account).await.unwrap(), account);
+        account.url = Some("https://ca.test/account/1".to_owned());
+        account.next_key = Some(KeyBytes::new(b"the next key".to_vec()));
+        account.eab_kid = Some("kid".to_owned());
+        account.status = AccountStatus::Valid;
+        account.terms_agreed = Some("https://ca.test/terms".to_owned());
+        store.put_account(&account).await.unwrap();
+        store.close().await.unwrap();
+        let store = open(directory.path()).await;
+        assert_eq!(store.account(&account.name).await.unwrap(), Some(account.clone()));
+        assert_eq!(store.accounts().await.unwrap(), [account]);
+    }
+
+    #[tokio::test]
+    async fn the_first_of_two_keys_for_one_account_is_kept() {
+        let (_directory, store) = temporary().await;
+        let first = account("default");
+        let second = Account { key: KeyBytes::new(b"another key".to_vec()), ..first.clone() };
+        store.add_account(&first).await.unwrap();
+        assert_eq!(store.add_account(&second).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn keys_are_not_in_the_files() {
+        let (directory, store) = temporary().await;
+        store.add_account(&account("default")).await.unwrap();
+        store.close().await.unwrap();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let octets = std::fs::read(&path).unwrap();
+                let found = octets.windows(17).any(|window| window == b"the account's key");
+                assert!(!found, "{}", path.display());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_moved_to_another_account_does_not_open() {
+        let (_directory, store) = temporary().await;
+        store.add_account(&account("a")).await.unwrap();
+        store.add_account(&account("b")).await.unwrap();
+        store
+            .write(|connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE accounts SET key_sealed = (SELECT key_sealed FROM accounts WHERE label = 'a') \
+                         WHERE label = 'b'",
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        let error = store.account(&account("b").name).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unsealable { column: "key_sealed", .. }), "{error:?}");
+    }
+}

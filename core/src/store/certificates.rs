@@ -430,3 +430,132 @@ fn summary_from(row: &AnyRow) -> Result<VersionSummary, StoreError> {
         key_type: row.try_get(11)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::NewOrder;
+    use super::super::tests::temporary;
+    use super::*;
+
+    fn account() -> AccountName {
+        AccountName { ca: "https://ca.test/directory".to_owned(), label: "default".to_owned() }
+    }
+
+    fn version(serial: &str) -> NewVersion {
+        NewVersion {
+            chain_pem: format!("chain {serial}"),
+            key: Some(KeyBytes::new(serial.as_bytes().to_vec())),
+            not_before: timestamp(1_800_000_000),
+            not_after: timestamp(1_808_000_000),
+            serial: serial.to_owned(),
+            issuer: "Test CA".to_owned(),
+            account: account(),
+            renewal_id: None,
+        }
+    }
+
+    async fn obtain(store: &Store, name: &str, serial: &str) -> i64 {
+        let order = NewOrder {
+            id: OrderId::random(),
+            certificate: name.to_owned(),
+            account: account(),
+            names: vec!["example.com".to_owned()],
+            profile: None,
+            replaces: None,
+            key: None,
+            csr: None,
+        };
+        store.begin_order(&order).await.unwrap();
+        store.complete_order(&order.id, name, &version(serial), "[]").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_remembered_before_it_is_obtained() {
+        let (_directory, store) = temporary().await;
+        let names = ["example.com".to_owned(), "*.example.com".to_owned()];
+        store.remember_certificate("example", &names, r#"{"key":"ec256"}"#).await.unwrap();
+        let certificate = store.certificate("example").await.unwrap().unwrap();
+        assert_eq!(certificate.names, names);
+        assert_eq!(certificate.request, r#"{"key":"ec256"}"#);
+        assert_eq!(certificate.current, None);
+        assert_eq!(store.certificate("other").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn the_newest_version_is_in_use_and_the_others_are_kept() {
+        let (_directory, store) = temporary().await;
+        store.remember_certificate("a", &[], "{}").await.unwrap();
+        store.remember_certificate("b", &[], "{}").await.unwrap();
+        assert_eq!(obtain(&store, "a", "01").await, 1);
+        assert_eq!(obtain(&store, "b", "02").await, 1);
+        assert_eq!(obtain(&store, "a", "03").await, 2);
+        let listed = store.certificates().await.unwrap();
+        let serials: Vec<_> =
+            listed.iter().map(|certificate| certificate.current.as_ref().unwrap().serial.as_str()).collect();
+        assert_eq!(serials, ["03", "02"]);
+        let numbers: Vec<_> =
+            store.versions("a").await.unwrap().iter().map(|version| version.number).collect();
+        assert_eq!(numbers, [2, 1]);
+        let first = store.version("a", 1).await.unwrap().unwrap();
+        assert_eq!((first.chain_pem.as_str(), first.key.unwrap().expose()), ("chain 01", &b"01"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_version_of_a_certificate_nobody_asked_for_is_not_stored() {
+        let (_directory, store) = temporary().await;
+        let order = NewOrder {
+            id: OrderId::random(),
+            certificate: "ghost".to_owned(),
+            account: account(),
+            names: Vec::new(),
+            profile: None,
+            replaces: None,
+            key: None,
+            csr: None,
+        };
+        store.begin_order(&order).await.unwrap();
+        let result = store.complete_order(&order.id, "ghost", &version("01"), "[]").await;
+        assert!(matches!(result, Err(StoreError::Missing { kind: "certificate", .. })), "{result:?}");
+        assert!(store.versions("ghost").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn advice_is_about_one_version_only() {
+        let (_directory, store) = temporary().await;
+        store.remember_certificate("a", &[], "{}").await.unwrap();
+        obtain(&store, "a", "01").await;
+        let renewal = RenewalInformation {
+            start: timestamp(1_805_000_000),
+            end: timestamp(1_806_000_000),
+            chosen: timestamp(1_805_500_000),
+            explanation_url: Some("https://ca.test/why".to_owned()),
+            next_look: timestamp(1_800_020_000),
+        };
+        store.record_renewal("a", &renewal).await.unwrap();
+        assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, Some(renewal));
+        obtain(&store, "a", "02").await;
+        assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, None);
+    }
+
+    #[tokio::test]
+    async fn failures_are_counted_from_the_first() {
+        let (_directory, store) = temporary().await;
+        store.remember_certificate("a", &[], "{}").await.unwrap();
+        store.record_failure("a", "first", timestamp(1_800_000_060)).await.unwrap();
+        store.record_failure("a", "second", timestamp(1_800_000_120)).await.unwrap();
+        let failure = store.certificate("a").await.unwrap().unwrap().failure.unwrap();
+        assert_eq!(failure.attempts, 2);
+        assert_eq!(failure.since, store.clock().now());
+        assert_eq!((failure.last_error.as_str(), failure.next_try), ("second", timestamp(1_800_000_120)));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_keeps_its_first_time() {
+        let (_directory, store) = temporary().await;
+        store.remember_certificate("a", &[], "{}").await.unwrap();
+        let number = obtain(&store, "a", "01").await;
+        store.mark_revoked("a", number).await.unwrap();
+        let revoked = store.versions("a").await.unwrap()[0].revoked_at;
+        assert_eq!(revoked, Some(store.clock().now()));
+    }
+}

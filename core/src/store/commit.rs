@@ -176,3 +176,77 @@ async fn commit_group(
     connection.execute("COMMIT").await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::temporary;
+    use super::super::{Store, StoreError};
+    use sqlx::Row as _;
+
+    async fn insert(store: &Store, name: String) -> Result<(), StoreError> {
+        let work = store.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO leases (name, owner, fence) VALUES ($1, '', 1)")
+                    .bind(format!("{name} first"))
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query("INSERT INTO leases (name, owner, fence) VALUES ($1, '', 1)")
+                    .bind(name)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        });
+        work.await
+    }
+
+    async fn names(store: &Store) -> Vec<String> {
+        let rows = sqlx::query("SELECT name FROM leases ORDER BY name").fetch_all(store.reads());
+        rows.await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_takes_back_itself_and_no_neighbour() {
+        let (_directory, store) = temporary().await;
+        insert(&store, "b".to_owned()).await.unwrap();
+        // The second of five meets the row that is there; all are one group.
+        let writes = ["a", "b", "c", "d", "b"].map(|name| insert(&store, name.to_owned()));
+        let results = futures_util::future::join_all(writes).await;
+        let succeeded: Vec<bool> = results.iter().map(Result::is_ok).collect();
+        assert_eq!(succeeded, [true, false, true, true, false]);
+        let expected = ["a", "a first", "b", "b first", "c", "c first", "d", "d first"];
+        assert_eq!(names(&store).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_lone_write_that_fails_leaves_nothing() {
+        let (_directory, store) = temporary().await;
+        insert(&store, "a".to_owned()).await.unwrap();
+        assert!(insert(&store, "a first".to_owned()).await.is_err());
+        assert_eq!(names(&store).await, ["a", "a first"]);
+        insert(&store, "b".to_owned()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_task_ends_with_the_last_clone() {
+        let directory = tempfile::tempdir().unwrap();
+        let tracker = tokio_util::task::TaskTracker::new();
+        let clock = crate::clock::Clock::system();
+        let store = Store::open(directory.path(), clock, &tracker).await.unwrap();
+        drop(store.clone());
+        insert(&store, "a".to_owned()).await.unwrap();
+        drop(store);
+        tracker.close();
+        tokio::time::timeout(std::time::Duration::from_secs(10), tracker.wait()).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_thousand_writes_at_once_are_all_durable() {
+        let (directory, store) = temporary().await;
+        let writes = (0..1000).map(|number| insert(&store, format!("{number:04}")));
+        let results = futures_util::future::join_all(writes).await;
+        assert!(results.iter().all(Result::is_ok));
+        let copy = super::super::tests::open(directory.path()).await;
+        assert_eq!(names(&copy).await.len(), 2000);
+    }
+}

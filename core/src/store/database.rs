@@ -90,3 +90,93 @@ async fn migrate(directory: &Path, writer: &mut AnyConnection) -> Result<(), Sto
         Err(_) => Err(StoreError::NotADatabase { path: directory.join(FILE) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{open as open_store, temporary};
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    async fn refusal(directory: &Path) -> StoreError {
+        open(directory).await.map(drop).unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn directory_and_files_are_for_their_owner_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("with blank?").join("state#1");
+        let store = open_store(&directory).await;
+        store.owner().await.unwrap();
+        assert_eq!(mode(&directory), 0o700);
+        for file in ["dns01.db", "dns01.db-wal", "dns01.db-shm"] {
+            assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+        }
+    }
+
+    #[tokio::test]
+    async fn processes_that_start_together_prepare_the_file_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = (0..8).map(|_| open_store(directory.path()));
+        let stores = futures_util::future::join_all(stores).await;
+        for store in &stores {
+            assert!(store.certificates().await.unwrap().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_is_synced_at_every_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, _) = open(directory.path()).await.unwrap();
+        for (setting, expected) in [("PRAGMA synchronous", 2_i64), ("PRAGMA busy_timeout", 10_000)] {
+            let row = sqlx::query(setting).fetch_one(&mut writer).await.unwrap();
+            assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), expected, "{setting}");
+        }
+    }
+
+    #[tokio::test]
+    async fn something_that_is_no_database_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        std::fs::write(&file, "my shopping list, which is longer than a header".repeat(20)).unwrap();
+        let before = std::fs::read(&file).unwrap();
+        let error = refusal(directory.path()).await;
+        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error:?}");
+        assert!(error.hint().is_some());
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_a_newer_program_is_left_alone() {
+        let (directory, store) = temporary().await;
+        store
+            .write(|connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+                         execution_time) VALUES (99, 'later', TRUE, X'00', 0)",
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        let error = refusal(directory.path()).await;
+        assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 1, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_made_is_named() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = refusal(&file.join("state")).await;
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+        assert!(error.hint().is_some());
+    }
+}

@@ -208,3 +208,98 @@ fn write_draft(draft: &Path, octets: &[u8]) -> std::io::Result<()> {
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{open, temporary};
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const PLACE: Place<'static> = Place { table: "orders", row: "7", column: "key_sealed" };
+
+    #[test]
+    fn a_sealed_value_opens_only_where_it_was_put() {
+        let master = MasterKey::new(&[7; KEY_LENGTH]).unwrap();
+        let sealed = master.seal(PLACE, b"a private key").0;
+        assert_eq!(master.open(PLACE, &sealed).unwrap().expose(), b"a private key");
+        let elsewhere = [
+            Place { table: "accounts", ..PLACE },
+            Place { row: "8", ..PLACE },
+            Place { column: "next_key_sealed", ..PLACE },
+            Place { table: "order", row: "s7", ..PLACE },
+        ];
+        for place in elsewhere {
+            assert!(matches!(master.open(place, &sealed), Err(StoreError::Unsealable { .. })), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_octet_anywhere_is_noticed() {
+        let master = MasterKey::new(&[7; KEY_LENGTH]).unwrap();
+        let sealed = master.seal(PLACE, b"a private key").0;
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(master.open(PLACE, &changed).is_err(), "octet {index}");
+            assert!(master.open(PLACE, &sealed[..index]).is_err(), "{index} octets");
+        }
+    }
+
+    #[test]
+    fn the_same_key_never_looks_the_same_twice() {
+        let master = MasterKey::new(&[7; KEY_LENGTH]).unwrap();
+        assert_ne!(master.seal(PLACE, b"a private key"), master.seal(PLACE, b"a private key"));
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let key = KeyBytes::new(b"a private key".to_vec());
+        assert_eq!(format!("{key:?}"), "KeyBytes(…)");
+    }
+
+    #[tokio::test]
+    async fn processes_that_start_together_have_one_master_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stores = Vec::new();
+        for _ in 0..8 {
+            stores.push(open(directory.path()).await);
+        }
+        let keys = futures_util::future::join_all(stores.iter().map(Store::master_key)).await;
+        let sealed = keys[0].as_ref().unwrap().seal(PLACE, b"a private key").0;
+        for key in &keys {
+            assert_eq!(key.as_ref().unwrap().open(PLACE, &sealed).unwrap().expose(), b"a private key");
+        }
+        let path = directory.path().join(MASTER_KEY_FILE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let drafts = fs::read_dir(directory.path())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("master.key."));
+        assert_eq!(drafts.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lost_master_key_is_not_replaced_by_another() {
+        let (directory, store) = temporary().await;
+        store.master_key().await.unwrap();
+        store.close().await.unwrap();
+        let path = directory.path().join(MASTER_KEY_FILE);
+        fs::remove_file(&path).unwrap();
+        let store = open(directory.path()).await;
+        let error = store.master_key().await.map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::MasterKeyMissing { .. }), "{error:?}");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn another_databases_master_key_is_told_from_ours() {
+        let (directory, store) = temporary().await;
+        store.master_key().await.unwrap();
+        store.close().await.unwrap();
+        for wrong in [vec![1; KEY_LENGTH], vec![1; KEY_LENGTH - 1], Vec::new()] {
+            fs::write(directory.path().join(MASTER_KEY_FILE), &wrong).unwrap();
+            let store = open(directory.path()).await;
+            let error = store.master_key().await.map(drop).unwrap_err();
+            assert!(matches!(error, StoreError::WrongMasterKey { .. }), "{error:?}");
+        }
+    }
+}

@@ -156,3 +156,98 @@ impl Store {
             .map_err(|error| self.failed(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{killed_process, open, temporary};
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test]
+    async fn a_lease_has_one_holder_among_processes_and_within_one() {
+        let (directory, store) = temporary().await;
+        let other = open(directory.path()).await;
+        let lease = store.lease("a").await.unwrap().unwrap();
+        assert!(store.lease("a").await.unwrap().is_none());
+        assert!(other.lease("a").await.unwrap().is_none());
+        assert!(other.lease("b").await.unwrap().is_some());
+        lease.release().await.unwrap();
+        assert!(other.lease("a").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_lease_becomes_free() {
+        let (directory, store) = temporary().await;
+        let other = open(directory.path()).await;
+        drop(store.lease("a").await.unwrap());
+        assert!(other.wait_lease("a", soon()).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_killed_holders_lease_is_taken_over_at_once() {
+        let (directory, store) = temporary().await;
+        let path = directory.path().to_path_buf();
+        let killed = killed_process(move || async move {
+            let store = open(&path).await;
+            store.lease("a").await.unwrap().unwrap().fence()
+        });
+        let fence = killed.await;
+        let lease = store.lease("a").await.unwrap().unwrap();
+        assert!(lease.fence() > fence);
+    }
+
+    #[tokio::test]
+    async fn an_old_holder_cannot_let_go_of_a_later_ones_lease() {
+        let (_directory, store) = temporary().await;
+        let first = store.lease("a").await.unwrap().unwrap();
+        let stale = Lease { store: store.clone(), name: "a".to_owned(), fence: first.fence(), held: true };
+        first.release().await.unwrap();
+        let _second = store.lease("a").await.unwrap().unwrap();
+        stale.release().await.unwrap();
+        assert!(store.lease("a").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_when_the_lease_is_free_or_the_time_is_up() {
+        let (_directory, store) = temporary().await;
+        let lease = store.lease("a").await.unwrap().unwrap();
+        let short = Instant::now() + Duration::from_millis(60);
+        assert!(store.wait_lease("a", short).await.unwrap().is_none());
+        let waiting = store.wait_lease("a", soon());
+        let (waited, _) = tokio::join!(waiting, async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            lease.release().await.unwrap();
+        });
+        assert!(waited.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn of_many_who_claim_at_once_one_gets_it() {
+        let (directory, store) = temporary().await;
+        let mut stores = vec![store];
+        for _ in 0..3 {
+            stores.push(open(directory.path()).await);
+        }
+        let claims = stores.iter().flat_map(|store| (0..4).map(|_| store.lease("a")));
+        let claims = futures_util::future::join_all(claims).await;
+        assert_eq!(claims.iter().filter(|claim| claim.as_ref().unwrap().is_some()).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn work_under_a_lease_is_done_only_with_it() {
+        let (_directory, store) = temporary().await;
+        let (lease, answer) = store.lease_with("a", |_| Box::pin(async { Ok(1) })).await.unwrap().unwrap();
+        assert_eq!(answer, 1);
+        let refused = store.lease_with("a", |_| Box::pin(async { Ok(2) })).await.unwrap();
+        assert!(refused.is_none());
+        lease.release().await.unwrap();
+        let failed: Result<Option<(Lease, ())>, _> =
+            store.lease_with("a", |_| Box::pin(async { Err(StoreError::Closed) })).await;
+        assert!(failed.is_err());
+        // What failed claimed nothing.
+        assert!(store.lease("a").await.unwrap().is_some());
+    }
+}

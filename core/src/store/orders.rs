@@ -413,3 +413,110 @@ async fn end_order(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{open, temporary};
+    use super::*;
+
+    fn plan(names: &[&str]) -> NewOrder {
+        NewOrder {
+            id: OrderId::random(),
+            certificate: "example".to_owned(),
+            account: AccountName { ca: "https://ca.test/directory".to_owned(), label: "default".to_owned() },
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            profile: Some("short".to_owned()),
+            replaces: None,
+            key: Some(KeyBytes::new(b"the certificate's key".to_vec())),
+            csr: None,
+        }
+    }
+
+    fn version(order: &NewOrder) -> NewVersion {
+        NewVersion {
+            chain_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
+            key: order.key.clone(),
+            not_before: timestamp(1_800_000_000),
+            not_after: timestamp(1_808_000_000),
+            serial: "01:02".to_owned(),
+            issuer: "Test CA".to_owned(),
+            account: order.account.clone(),
+            renewal_id: Some("aki.serial".to_owned()),
+        }
+    }
+
+    async fn remembering() -> (tempfile::TempDir, Store) {
+        let (directory, store) = temporary().await;
+        store.remember_certificate("example", &["example.com".to_owned()], "{}").await.unwrap();
+        (directory, store)
+    }
+
+    #[tokio::test]
+    async fn an_order_is_found_again_by_account_and_set_of_names() {
+        let (directory, store) = remembering().await;
+        let plan = plan(&["example.com", "*.example.com"]);
+        store.begin_order(&plan).await.unwrap();
+        store.set_order_url(&plan.id, "https://ca.test/order/1").await.unwrap();
+        store.close().await.unwrap();
+        let store = open(directory.path()).await;
+        let turned = ["*.Example.com".to_owned(), "example.com".to_owned()];
+        let found = store.open_order(&plan.account, &turned).await.unwrap().unwrap();
+        assert_eq!(found.plan, plan);
+        assert_eq!(found.url.as_deref(), Some("https://ca.test/order/1"));
+        assert_eq!(found.state, OrderState::Open);
+        assert!(store.open_order(&plan.account, &turned[..1]).await.unwrap().is_none());
+        let stranger = AccountName { label: "other".to_owned(), ..plan.account.clone() };
+        assert!(store.open_order(&stranger, &turned).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_and_its_orders_end_are_one() {
+        let (_directory, store) = remembering().await;
+        let plan = plan(&["example.com"]);
+        store.begin_order(&plan).await.unwrap();
+        store.record_failure("example", "it rained", timestamp(1_800_000_100)).await.unwrap();
+        let number = store.complete_order(&plan.id, "example", &version(&plan), "[1]").await.unwrap();
+        assert_eq!(number, 1);
+        assert!(store.open_orders().await.unwrap().is_empty());
+        let certificate = store.certificate("example").await.unwrap().unwrap();
+        assert_eq!(certificate.current.unwrap().number, 1);
+        assert_eq!(certificate.failure, None);
+        let stored = store.version("example", 1).await.unwrap().unwrap();
+        assert_eq!(stored.key, plan.key);
+        // A second end of the same order stores nothing.
+        let again = store.complete_order(&plan.id, "example", &version(&plan), "[1]").await;
+        assert!(matches!(again, Err(StoreError::Missing { .. })), "{again:?}");
+        assert_eq!(store.versions("example").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_history_keeps_the_last_ended_orders_without_their_keys() {
+        let (_directory, store) = remembering().await;
+        let open = plan(&["open.example.com"]);
+        store.begin_order(&open).await.unwrap();
+        for _ in 0..HISTORY + 5 {
+            let plan = plan(&["example.com"]);
+            store.begin_order(&plan).await.unwrap();
+            store.fail_order(&plan.id, "it rained", "[]").await.unwrap();
+        }
+        let history = store.order_history("example").await.unwrap();
+        assert_eq!(i64::try_from(history.len()).unwrap(), HISTORY + 1);
+        for order in history.iter().filter(|order| order.plan.id != open.id) {
+            assert_eq!((order.state, order.plan.key.as_ref()), (OrderState::Failed, None));
+            assert_eq!(order.error.as_deref(), Some("it rained"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_back_off_ends_by_itself() {
+        let (_directory, store) = temporary().await;
+        let now = store.clock().now();
+        let ca = "https://ca.test/directory";
+        let back_off =
+            BackOff { until: now + jiff::SignedDuration::from_secs(60), reason: "busy".to_owned() };
+        store.set_back_off(ca, &back_off).await.unwrap();
+        assert_eq!(store.back_off(ca).await.unwrap(), Some(back_off.clone()));
+        store.set_back_off(ca, &BackOff { until: now, ..back_off }).await.unwrap();
+        assert_eq!(store.back_off(ca).await.unwrap(), None);
+    }
+}

@@ -202,3 +202,64 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{killed_process, open, temporary};
+    use super::*;
+
+    /// A process that becomes an owner and is killed.
+    async fn killed_owner(directory: &Path) -> OwnerId {
+        let directory = directory.to_path_buf();
+        killed_process(move || async move {
+            let store = open(&directory).await;
+            let id = store.owner().await.unwrap().id().clone();
+            assert!(store.is_alive(&id).unwrap());
+            id
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_owner_lives_as_long_as_its_process() {
+        let (directory, store) = temporary().await;
+        let ours = store.owner().await.unwrap().id().clone();
+        let killed = killed_owner(directory.path()).await;
+        let other = open(directory.path()).await;
+        assert!(other.is_alive(&ours).unwrap());
+        assert!(!other.is_alive(&killed).unwrap());
+        assert_eq!(other.dead_owners().await.unwrap(), [killed]);
+    }
+
+    #[tokio::test]
+    async fn looking_at_an_owner_does_not_keep_it_alive() {
+        let (directory, store) = temporary().await;
+        let killed = killed_owner(directory.path()).await;
+        let looking = File::open(store.lock_path(&killed)).unwrap();
+        looking.try_lock_shared().unwrap();
+        assert!(!store.is_alive(&killed).unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_dead_are_buried_and_the_living_are_not() {
+        let (directory, store) = temporary().await;
+        let ours = store.owner().await.unwrap().id().clone();
+        let killed = killed_owner(directory.path()).await;
+        store.bury_dead_owners().await.unwrap();
+        assert!(!store.lock_path(&killed).exists());
+        assert!(store.is_alive(&ours).unwrap());
+        let rows = sqlx::query("SELECT id FROM owners").fetch_all(store.reads()).await.unwrap();
+        assert_eq!(rows.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_leaves_no_owner_behind() {
+        let (directory, store) = temporary().await;
+        let path = store.lock_path(store.owner().await.unwrap().id());
+        assert!(path.exists());
+        store.close().await.unwrap();
+        assert!(!path.exists());
+        let store = open(directory.path()).await;
+        assert!(sqlx::query("SELECT id FROM owners").fetch_all(store.reads()).await.unwrap().is_empty());
+    }
+}

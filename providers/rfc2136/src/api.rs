@@ -11,6 +11,8 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,6 +27,7 @@ const FUDGE: u16 = 300;
 pub(crate) struct Session {
     stream: TcpStream,
     signer: Option<TSigner>,
+    signs_questions: Arc<AtomicBool>,
 }
 
 /// What the server shows at a name when asked for TXT.
@@ -51,7 +54,11 @@ struct Sent {
 
 impl Session {
     /// Connects to the first address of the server that answers, and reads the key.
-    pub(crate) async fn open(config: &Config) -> Result<Self, UpdateError> {
+    /// `signs_questions` is what earlier sessions learned about the server.
+    pub(crate) async fn open(
+        config: &Config,
+        signs_questions: &Arc<AtomicBool>,
+    ) -> Result<Self, UpdateError> {
         let signer = match &config.tsig {
             Some(key) => Some(signer(key).await?),
             None => None,
@@ -63,7 +70,9 @@ impl Session {
         let mut last = UpdateError::Resolve { source: None };
         for address in addresses {
             match connect(address).await {
-                Ok(stream) => return Ok(Self { stream, signer }),
+                Ok(stream) => {
+                    return Ok(Self { stream, signer, signs_questions: Arc::clone(signs_questions) });
+                }
                 Err(error) => last = error,
             }
         }
@@ -72,7 +81,7 @@ impl Session {
 
     /// Sends one UPDATE and reads the server's verdict.
     pub(crate) async fn update(&mut self, message: Message) -> Result<(), UpdateError> {
-        let reply = self.exchange(vec![message]).await?.pop();
+        let reply = self.exchange(vec![message], true).await?.pop();
         match reply.map(|reply| reply.response_code) {
             Some(ResponseCode::NoError) => Ok(()),
             Some(code) => Err(UpdateError::Response(code)),
@@ -81,22 +90,33 @@ impl Session {
     }
 
     /// Asks for TXT at each of `names`, all at once.
+    ///
+    /// Questions are signed, since BIND chooses a view by the key. Knot answers BADKEY where
+    /// the key is for updates only, and is asked again without.
     pub(crate) async fn look(&mut self, zone: &Name, names: &[Name]) -> Result<Vec<Sight>, UpdateError> {
-        let questions = names.iter().map(question).collect();
-        let replies = self.exchange(questions).await?;
+        let questions: Vec<Message> = names.iter().map(question).collect();
+        let signed = self.signs_questions.load(Ordering::Relaxed);
+        let replies = match self.exchange(questions.clone(), signed).await {
+            Err(UpdateError::Tsig { error: TsigError::BadKey, .. }) if signed => {
+                self.signs_questions.store(false, Ordering::Relaxed);
+                self.exchange(questions, false).await?
+            }
+            result => result?,
+        };
         Ok(names.iter().zip(&replies).map(|(name, reply)| Sight::of(zone, name, reply)).collect())
     }
 
     /// Sends `requests` without waiting in between and returns their replies in the same
     /// order; the server may answer in another (RFC 7766 §6.2.1.1).
-    async fn exchange(&mut self, requests: Vec<Message>) -> Result<Vec<Message>, UpdateError> {
+    async fn exchange(&mut self, requests: Vec<Message>, signed: bool) -> Result<Vec<Message>, UpdateError> {
         let now = unix_time();
+        let signer = self.signer.as_ref().filter(|_| signed);
         let mut outgoing = Vec::new();
         let mut pending = HashMap::new();
         let mut order = Vec::with_capacity(requests.len());
         for mut request in requests {
             request.metadata.id = unused_id(&pending);
-            let sent = Sent::new(request, self.signer.as_ref(), now)?;
+            let sent = Sent::new(request, signer, now)?;
             append_frame(&mut outgoing, &sent.request)?;
             order.push(sent.request.id);
             pending.insert(sent.request.id, sent);
@@ -119,7 +139,7 @@ impl Session {
             Ok::<_, UpdateError>(replies)
         };
         let ((), mut replies) = tokio::try_join!(write, read)?;
-        Ok(order.iter().map(|id| replies.remove(id).expect("every request has its reply")).collect())
+        order.iter().map(|id| replies.remove(id).expect("every request has its reply")).collect()
     }
 }
 
@@ -212,14 +232,20 @@ impl Sent {
     }
 }
 
+/// An id, and the reply that answers the request of that id.
+type Checked = (u16, Result<Message, UpdateError>);
+
 /// Parses one reply and takes the request that it answers out of `pending`.
-fn check(bytes: &[u8], pending: &mut HashMap<u16, Sent>) -> Result<(u16, Message), UpdateError> {
+///
+/// # Errors
+/// No request is answered by it. One that is, but wrongly, is the inner error, so that the
+/// replies behind it are read too.
+fn check(bytes: &[u8], pending: &mut HashMap<u16, Sent>) -> Result<Checked, UpdateError> {
     let reply = Message::from_vec(bytes).map_err(|error| UpdateError::Malformed(error.to_string()))?;
     let mut sent = pending
         .remove(&reply.id)
         .ok_or_else(|| UpdateError::Malformed(format!("nothing was asked under its id {}", reply.id)))?;
-    sent.check(bytes, &reply)?;
-    Ok((reply.id, reply))
+    Ok((reply.id, sent.check(bytes, &reply).map(|()| reply)))
 }
 
 /// Two octets of length, then the message (RFC 1035 §4.2.2).

@@ -9,11 +9,13 @@ use dns01_provider::{
     TxtValue, Zone,
 };
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{DNSClass, Name, Record};
 use hickory_proto::serialize::binary::BinEncodable as _;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,6 +35,8 @@ const LONGEST_READ_BACK_WAIT: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
     config: Config,
+    /// Whether the server takes signed questions; learned on the way.
+    signs_questions: Arc<AtomicBool>,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -43,7 +47,7 @@ impl Rfc2136 {
     /// A provider for the server that `config` names; nothing is sent yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, signs_questions: Arc::new(AtomicBool::new(true)) }
     }
 
     /// Runs `work` for at most the configured time.
@@ -59,14 +63,14 @@ impl Rfc2136 {
 
     async fn carry_out(&self, zone: &Zone, changes: &[TxtChange]) -> Result<(), UpdateError> {
         let apex = wire_name(zone.name.apex());
-        let mut session = Session::open(&self.config).await?;
+        let mut session = Session::open(&self.config, &self.signs_questions).await?;
         let places = added_names(changes);
         let before = session.look(&apex, &places).await?;
         let plan = Plan::new(apex, changes, places, before)?;
         for (index, message) in plan.messages.iter().enumerate() {
             if let Err(error) = session.update(message.clone()).await {
                 plan.undo(&mut session, index).await;
-                return Err(plan.explain(error));
+                return Err(plan.explain(error, &mut session).await);
             }
         }
         plan.read_back(&mut session).await
@@ -94,7 +98,7 @@ impl DnsProvider for Rfc2136 {
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
         let place = wire_name(name);
         let look = async {
-            let mut session = Session::open(&self.config).await?;
+            let mut session = Session::open(&self.config, &self.signs_questions).await?;
             let sight = session.look(&wire_name(zone.name.apex()), std::slice::from_ref(&place)).await?.pop();
             match sight {
                 Some(Sight::Values { values, .. }) => Ok(values),
@@ -231,11 +235,20 @@ impl Plan {
         }
     }
 
-    /// YXRRSET means that one of the aliases seen before is real and not a wildcard's.
-    fn explain(&self, error: UpdateError) -> UpdateError {
+    /// Says what the server meant, where its answer alone does not.
+    async fn explain(&self, error: UpdateError, session: &mut Session) -> UpdateError {
         match (&error, self.aliases.first()) {
+            // One of the aliases seen before is real and not a wildcard's.
             (UpdateError::Response(ResponseCode::YXRRSet), Some((name, target))) => {
                 UpdateError::Alias { name: name.into(), target: target.into() }
+            }
+            // Knot answers BADKEY also when it knows the key and forbids the change. Then it
+            // takes an update that changes nothing.
+            (UpdateError::Tsig { error: TsigError::BadKey, .. }, _) => {
+                match session.update(api::empty_update(&self.apex)).await {
+                    Ok(()) => UpdateError::Response(ResponseCode::Refused),
+                    Err(_) => error,
+                }
             }
             _ => error,
         }

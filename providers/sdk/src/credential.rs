@@ -369,3 +369,6 @@ impl Reference for SinceOrigin {
         Self(self.0.saturating_sub(duration.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! Each fault on the wire, seen by a plain HTTP client at the directory.
 
 use super::fault_ca;
-use dns01_tests::fault_ca::{ClosedPort, ConnectProxy, Endpoint, Fault, FaultCa, Nth, RetryAfter};
+use super::pebble::Pebble;
+use super::signing_client::{SigningClient, dns, request_for};
+use dns01_tests::fault_ca::{ClosedPort, ConnectProxy, Endpoint, Fault, FaultCa, Nth, RetryAfter, Setup};
 use reqwest::{Client, Response};
+use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -123,6 +126,49 @@ async fn a_redirect_names_where_to() {
     assert_eq!(reply.status().as_u16(), 307);
     assert_eq!(reply.headers()["location"], "https://elsewhere.invalid/dir");
     assert_eq!(ca.requests()[0].upstream, None);
+}
+
+#[tokio::test]
+async fn an_order_can_stay_in_processing_for_ever_though_the_ca_is_done() {
+    let (ca, _pebble) = fault_ca();
+    ca.fault(Endpoint::Finalize, Nth::Every, Fault::EndlessProcessing);
+    ca.fault(Endpoint::Order, Nth::Every, Fault::EndlessProcessing);
+    let client = SigningClient::register(&ca).await;
+    let order = client.post(&client.url("newOrder"), json!({ "identifiers": [dns("slow.test")] })).await;
+    client.prove(&order.json()).await;
+    client.until(&order.location, "ready").await;
+    client.post(order.json()["finalize"].as_str().unwrap(), request_for(&["slow.test"])).await;
+    client.until(&order.location, "processing").await;
+    ca.heal();
+    client.until(&order.location, "valid").await;
+    ca.fault(Endpoint::Order, Nth::First, Fault::EndlessProcessing);
+    let told = client.post(&order.location, Value::Null).await.json();
+    assert_eq!((&told["status"], told.get("certificate")), (&json!("processing"), None));
+}
+
+#[tokio::test]
+async fn challenges_that_nobody_knows_come_before_those_of_the_ca() {
+    let (ca, _pebble) = fault_ca();
+    ca.fault(Endpoint::Authz, Nth::Every, Fault::UnknownChallengesFirst);
+    let client = SigningClient::register(&ca).await;
+    let order = client.post(&client.url("newOrder"), json!({ "identifiers": [dns("odd.test")] })).await;
+    let authorization = order.json()["authorizations"][0].as_str().unwrap().to_owned();
+    let authorization = client.post(&authorization, Value::Null).await.json();
+    let challenges = authorization["challenges"].as_array().unwrap();
+    assert!(challenges[..2].iter().all(|c| c["type"].as_str().unwrap().starts_with("carrier-pigeon-")));
+    assert!(challenges[1..3].iter().all(|challenge| challenge["token"].is_null()));
+    assert!(challenges[3..].iter().any(|challenge| challenge["type"] == "dns-01"));
+}
+
+#[tokio::test]
+async fn a_name_given_to_the_proxy_stands_in_its_certificate_and_in_every_url() {
+    let pebble = Pebble::start();
+    let ca = FaultCa::start(&Setup::before(pebble.address).name("ca.test")).unwrap();
+    let client = client(&ca).resolve("ca.test", ca.address()).build().unwrap();
+    let directory = client.get(ca.directory()).send().await.unwrap().bytes().await.unwrap();
+    let directory: Value = serde_json::from_slice(&directory).unwrap();
+    let base = format!("https://ca.test:{}/", ca.address().port());
+    assert!(directory["newOrder"].as_str().unwrap().starts_with(&base), "{directory}");
 }
 
 #[tokio::test]

@@ -220,10 +220,7 @@ impl Exchange {
             Fault::EndlessBody => return Ok(reply.delivered(Delivery::Endless)),
             Fault::OneByteASecond => return Ok(reply.delivered(Delivery::OneByteASecond)),
             Fault::SilentBody => return Ok(reply.delivered(Delivery::Silent)),
-            Fault::EndlessProcessing => reply.edit_json(|order| {
-                order["status"] = json!("processing");
-                order.as_object_mut().map(|order| order.remove("certificate"));
-            }),
+            Fault::EndlessProcessing => reply.edit_json(keep_processing),
             Fault::WrongContentType => {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             }
@@ -263,6 +260,14 @@ fn refusal(status: u16, retry_after: &RetryAfter) -> Reply {
             reply.with(RETRY_AFTER, &httpdate::fmt_http_date(SystemTime::now() + *ahead))
         }
         RetryAfter::Text(text) => reply.with(RETRY_AFTER, text),
+    }
+}
+
+/// An order that was finalized is not done yet.
+fn keep_processing(order: &mut Value) {
+    if order["status"] == "valid" {
+        order["status"] = json!("processing");
+        order.as_object_mut().map(|order| order.remove("certificate"));
     }
 }
 

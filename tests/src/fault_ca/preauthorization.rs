@@ -7,18 +7,15 @@ use super::exchange::Asked;
 use super::journal::Jws;
 use super::reply::Reply;
 use super::{Proof, lock};
-use crate::fault_names::text_values;
+use crate::rig::query;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
+use hickory_proto::rr::RecordType;
 use hyper::StatusCode;
 use hyper::header::LOCATION;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
-
-/// How long the look-up of a TXT record may take.
-const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// The fake: which names were proven, and the orders made from them.
 #[derive(Debug)]
@@ -146,8 +143,9 @@ impl Preauthorization {
         let key_authorization = format!("{}.{thumbprint}", authorization.token);
         let value = BASE64URL_NOPAD.encode(digest(&SHA256, key_authorization.as_bytes()).as_ref());
         let name = format!("_acme-challenge.{}.", authorization.name);
-        let looked_up = tokio::time::timeout(LOOK_UP, text_values(server, &name)).await;
-        matches!(looked_up, Ok(Ok(values)) if values.contains(&value))
+        let ask = move || query::ask_tcp(server, &name, RecordType::TXT);
+        let Ok(Ok(answer)) = tokio::task::spawn_blocking(ask).await else { return false };
+        answer.answers.iter().filter_map(query::text).any(|text| text == value)
     }
 
     /// An order whose names were all pre-authorized by this account; others are the CA's.

@@ -76,7 +76,7 @@ pub enum Fault {
     Hang,
     /// A redirect of this status to this address; the CA saw nothing.
     Redirect(u16, String),
-    /// The CA's order, its status made `processing` and its certificate taken out.
+    /// The CA's order; where it is `valid` it is called `processing` and loses its certificate.
     EndlessProcessing,
     /// The CA's reply, called `text/plain`.
     WrongContentType,

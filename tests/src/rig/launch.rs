@@ -54,25 +54,14 @@ fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Arguments> {
 /// `unshare --kill-child` every process in it to the inner world, so even `kill -9` leaves
 /// nothing running; the mounts and addresses go with their namespaces.
 fn outside(keep: Option<&Path>) -> ExitCode {
-    let temporary =
-        tempfile::Builder::new().prefix("dns01-rig.").tempdir().expect("a temporary directory can be made");
-    let directory = keep.unwrap_or(temporary.path());
-    std::fs::create_dir_all(directory).expect("the directory can be made");
+    let directory = keep.map_or_else(temporary_directory, Path::to_owned);
+    std::fs::create_dir_all(&directory).expect("the directory can be made");
     let directory = directory.canonicalize().expect("the directory was just made");
     let mut command = tokio::process::Command::new("setpriv");
-    command.args([
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--net",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-    ]);
+    command.args(["--pdeathsig", "KILL", "unshare"]);
+    command.args("--net --mount --pid --fork --kill-child --mount-proc".split(' '));
     command.arg(std::env::current_exe().expect("the program has a path")).args(std::env::args_os().skip(1));
-    command.env(INSIDE, directory).env("PATH", path());
+    command.env(INSIDE, &directory).env("PATH", path());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let status = runtime.block_on(async {
@@ -85,8 +74,15 @@ fn outside(keep: Option<&Path>) -> ExitCode {
             }
         }
     });
-    remove(&temporary.keep());
+    if keep.is_none() {
+        remove(&directory);
+    }
     exit_code(status.expect("a child can be waited for"))
+}
+
+fn temporary_directory() -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("dns01-rig.").tempdir();
+    directory.expect("a temporary directory can be made").keep()
 }
 
 /// Removes the directory, in which a dying server may write for another moment.

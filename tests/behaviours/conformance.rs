@@ -1,0 +1,3 @@
+//! The conformance suite against every provider, one a module.
+
+mod rfc2136;
