@@ -172,7 +172,8 @@ fn batches_are_as_few_as_the_service_allows_and_lose_nothing() {
         name: Fqdn::parse(&format!("{host}.example.test")).unwrap(),
         value: TxtValue::parse(value).unwrap(),
     };
-    let changes = vec![change("a", "1"), change("b", "2"), change("a", "3"), change("c", "4"), change("a", "5")];
+    let changes =
+        vec![change("a", "1"), change("b", "2"), change("a", "3"), change("c", "4"), change("a", "5")];
     for (batch, sizes) in
         [(Batch::Zone(2), vec![2, 2, 1]), (Batch::Name, vec![3, 1, 1]), (Batch::Record, vec![1; 5])]
     {
