@@ -20,7 +20,7 @@ const EFFECTS: usize = 40;
 type Held = (Fqdn, TxtValue);
 
 /// The zone as the world sees it, and what is known from outside of all processes.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct World {
     zone: Mutex<BTreeSet<Held>>,
     /// By process.
@@ -68,6 +68,7 @@ fn foreign() -> [Held; 2] {
 }
 
 /// A process and how it ends.
+#[derive(Debug)]
 struct Process {
     number: usize,
     world: Arc<World>,
@@ -103,7 +104,7 @@ impl Process {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Unreliable(Arc<Process>);
 
 #[async_trait]
@@ -138,7 +139,7 @@ impl DnsProvider for Unreliable {
 
 /// One order, which may give up at any point.
 async fn order(process: &Process, records: &Records) {
-    process.nap(30).await;
+    process.nap(400).await;
     let announcement = records.announce();
     process.nap(60).await;
     let wanted: Vec<Record> = (0..=process.pick(3))
