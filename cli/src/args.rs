@@ -9,7 +9,7 @@ mod global;
 mod issue;
 mod txt;
 
-pub(crate) use account::{AccountArguments, AccountCommand, AuthorityArguments};
+pub(crate) use account::{AccountCommand, AuthorityArguments};
 pub(crate) use certificate::{
     CheckArguments, ListArguments, PlanArguments, RenewArguments, RevokeArguments, ShowArguments,
 };

@@ -57,3 +57,21 @@ pub use renewal_info::{CertificateId, RenewalInfo};
 pub use revocation::RevocationReason;
 pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
 pub use transport::{CaEndpoint, Client};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_room_names_neither_dns_nor_records() {
+        let rooms = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/acme")).unwrap();
+        let mut files: Vec<_> = rooms.map(|entry| entry.unwrap().path()).collect();
+        files.push(concat!(env!("CARGO_MANIFEST_DIR"), "/src/acme.rs").into());
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for room in ["dns", "records"] {
+                let named =
+                    text.contains(&format!("crate::{room}")) || text.contains(&format!("dns01_core::{room}"));
+                assert!(!named, "{} names {room}", file.display());
+            }
+        }
+    }
+}

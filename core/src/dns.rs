@@ -5,17 +5,30 @@
 //! Authoritative servers are asked directly, without recursion. The recursive resolver is used
 //! only for names that certainly exist (name servers of zones) and for CAA: a question about a
 //! challenge name would seed negative caches that the CA's resolver may share.
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | `message`, `datagram`, `pipeline`, `query` | one question to one server, over UDP and TCP |
+//! | `recursive`, `survey`, `flight` | the recursive resolver; several servers; one look-up for many |
+//! | `delegation`, `alias` | zone cuts and their servers; CNAME and DNAME |
+//! | `answer`, `standing` | what an answer says; what all answers mean. No network |
+//! | `watcher`, `propagation`, `report` | one watcher a zone; a wait; the failure table |
+//! | `caa` | RFC 8659 and RFC 8657 |
 
 mod alias;
 mod answer;
 mod caa;
+mod datagram;
 mod delegation;
 mod flight;
+mod message;
 mod pipeline;
 mod propagation;
 mod query;
 mod recursive;
 mod report;
+#[cfg(test)]
+mod scripted;
 mod standing;
 mod survey;
 mod watcher;
@@ -32,6 +45,7 @@ use query::QueryClient;
 use recursive::Recursive;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -211,6 +225,13 @@ impl Dns {
         alias::locate(&self.inner, challenge_name, zones).await
     }
 
+    /// How long resolvers may remember that a name of the zone did not exist (RFC 2308 §5), as
+    /// its servers say: after a failed validation nothing is to be tried before. `None` where
+    /// no server tells.
+    pub async fn negative_ttl(&self, servers: &ZoneServers) -> Option<Duration> {
+        survey::negative_ttl(&self.inner.client, servers).await
+    }
+
     /// Waits until every authoritative server shows every awaited value, by `rules`, and tells
     /// `progress` how far that is.
     ///
@@ -239,5 +260,20 @@ impl Dns {
         zones: &ConfiguredZones,
     ) -> Result<CaaDecision, CaaRefusal> {
         caa::decide(&self.inner, question, zones).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_room_names_neither_acme_nor_records() {
+        let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dns");
+        for file in std::fs::read_dir(room).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for other in ["acme", "records"] {
+                assert!(!text.contains(&format!("crate::{other}")), "{} names {other}", path.display());
+            }
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod conformance;
 mod crash;
 mod fault_ca;
 mod fault_names;
+mod rig_leaves_nothing;
 mod rig_stands;

@@ -74,6 +74,23 @@ fn a_key_writes_in_its_own_zone_and_within_its_grant_only() {
 }
 
 #[test]
+fn one_key_can_write_in_several_zones_and_be_kept_from_a_name() {
+    for primary in [Primary::Bind, Primary::Knot, Primary::PowerDns] {
+        let parent = Rig::get().zone().primary(primary);
+        let parent = parent.grant(Grant::AnyTxtBut(vec!["kept".to_owned()])).create();
+        let child = Rig::get().zone().primary(primary).below(&parent).same_key(&parent).create();
+        for zone in [&parent, &child] {
+            let name = zone.challenge();
+            assert!(nsupdate(zone, &format!("update add {name}. 60 TXT x\n")), "{primary:?}");
+            assert_eq!(zone.all_txt(), [(name, "x".to_owned())], "{primary:?}");
+        }
+        if primary == Primary::Bind {
+            assert!(!nsupdate(&parent, &format!("update add {}. 60 TXT x\n", parent.host("kept"))));
+        }
+    }
+}
+
+#[test]
 fn a_held_secondary_lags_until_it_is_released() {
     for held in Secondary::ALL {
         let zone = Rig::get().zone().hold(held).create();

@@ -22,13 +22,15 @@ pub mod query;
 mod tls;
 mod unbound;
 mod zone;
+mod zone_builder;
 
 pub use key::{Algorithm, Key};
 pub use network::Network;
 pub use pebble::{Pebble, PebbleBuilder};
 pub use process::{Service, wait_until};
 pub use tls::ServerCertificate;
-pub use zone::{Grant, NameServer, Primary, Secondary, Zone, ZoneBuilder};
+pub use zone::{NameServer, Primary, Secondary, Zone};
+pub use zone_builder::{Grant, ZoneBuilder};
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

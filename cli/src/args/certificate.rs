@@ -55,8 +55,7 @@ pub(crate) struct RevokeArguments {
     /// Sign with the certificate's own key instead of the account's
     #[arg(long, requires = "name")]
     pub(crate) by_certificate_key: bool,
-    /// Why: unspecified, key-compromise, affiliation-changed, superseded or
-    /// cessation-of-operation
+    /// Why: unspecified, key-compromise, superseded or cessation-of-operation
     #[arg(long, value_name = "REASON", default_value = "unspecified")]
     pub(crate) reason: String,
     #[command(flatten)]

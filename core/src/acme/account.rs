@@ -269,7 +269,8 @@ impl Account {
                     Ok(found) if found.state.status == "valid" => {
                         Err(AcmeError::Problem { during: Operation::Account, problem })
                     }
-                    _ => Ok(()),
+                    Ok(_) | Err(AcmeError::Problem { .. } | AcmeError::AccountDoesNotExist) => Ok(()),
+                    Err(unknown) => Err(unknown),
                 }
             }
             done => done.map(|_| ()),
@@ -408,6 +409,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_directory_asks_for_is_asked_of_the_person_first() {
+        let meta = json!({ "termsOfService": "https://ca.test/terms", "externalAccountRequired": true });
+        let ca = FakeCa::start_with(meta, |_| account_reply(201)).await;
+        let client = ca.client();
+        let error = client.create_account(key(), &NewAccount::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the CA's terms of service are not agreed to: https://ca.test/terms");
+        let agreed = NewAccount { terms_agreed: true, ..NewAccount::default() };
+        let error = client.create_account(key(), &agreed).await.unwrap_err();
+        assert!(matches!(error, AcmeError::ExternalAccountRequired));
+        assert!(ca.paths().is_empty(), "nothing is sent before");
+    }
+
+    #[tokio::test]
     async fn terms_are_shown_when_the_ca_asks_for_them() {
         let ca = FakeCa::start(|_| {
             Answer::problem(403, "userActionRequired").with("link", r#"</terms/2>;rel="terms-of-service""#)
@@ -490,6 +504,22 @@ mod tests {
     async fn deactivating_twice_is_success() {
         let ca = FakeCa::start(|_| Answer::problem(403, "unauthorized")).await;
         ca.account().deactivate().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_end_nobody_can_confirm_does_not_count_as_deactivated() {
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/account/1" => Answer::problem(403, "unauthorized"),
+            _ => Answer::problem(503, "serverInternal").with("retry-after", "900"),
+        })
+        .await;
+        assert!(matches!(ca.account().deactivate().await.unwrap_err(), AcmeError::RateLimited { .. }));
+        let ca = FakeCa::start(|asked| match asked.path.as_str() {
+            "/account/1" => Answer::problem(403, "unauthorized"),
+            _ => account_reply(200),
+        })
+        .await;
+        assert!(matches!(ca.account().deactivate().await.unwrap_err(), AcmeError::Problem { .. }));
     }
 
     #[tokio::test]

@@ -254,3 +254,128 @@ impl std::fmt::Display for Difference<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
+
+    /// A root called `name`.
+    fn root(name: &str) -> (Issuer<'static, KeyPair>, String) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (Issuer::new(params, key), pem)
+    }
+
+    fn leaf_params(names: &[&str]) -> CertificateParams {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 11, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 12, 1);
+        params.use_authority_key_identifier_extension = true;
+        params
+    }
+
+    /// A chain for `names`, and the key it is for.
+    fn chain(names: &[&str]) -> (String, Vec<u8>) {
+        let (issuer, root) = root("test root");
+        let key = KeyPair::generate().unwrap();
+        let leaf = leaf_params(names).signed_by(&key, &issuer).unwrap();
+        (format!("{}{root}", leaf.pem()), key.subject_public_key_info())
+    }
+
+    fn check(pem: &str, key: &[u8], names: &[&str], now: &str) -> Result<CertificateChain, CertificateError> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        CertificateChain::parse_and_check(pem.as_bytes(), key, &names, now.parse().unwrap())
+    }
+
+    const NOW: &str = "2026-11-22T01:00:00Z";
+
+    #[test]
+    fn a_good_chain_tells_what_it_is_and_is_written_afresh() {
+        let (pem, key) = chain(&["a.test", "*.a.test"]);
+        // Line ends, explanations and the order of names do not matter.
+        let odd = format!("Bag Attributes\n{}", pem.replace('\n', "\r\n"));
+        let checked = check(&odd, &key, &["*.A.test", "a.test"], NOW).unwrap();
+        assert_eq!(checked.not_before.to_string(), "2026-11-01T00:00:00Z");
+        assert_eq!(checked.not_after.to_string(), "2026-12-01T00:00:00Z");
+        assert_eq!(checked.issuers, ["test root", "test root"]);
+        assert_eq!(checked.full_chain_pem(), pem.replace("\r\n", "\n"));
+        assert_eq!(checked.full_chain_pem(), checked.leaf_pem() + &checked.chain_pem());
+        assert_eq!(checked.id, Some(CertificateId::of(checked.leaf()).unwrap()));
+        assert!(!checked.serial.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_for_another_key_is_refused() {
+        let (pem, _) = chain(&["a.test"]);
+        let (_, other) = chain(&["a.test"]);
+        assert_eq!(check(&pem, &other, &["a.test"], NOW).unwrap_err(), CertificateError::ForeignKey);
+    }
+
+    #[test]
+    fn the_names_must_be_exactly_ours() {
+        let (pem, key) = chain(&["a.test", "b.test"]);
+        let error = check(&pem, &key, &["a.test", "*.a.test"], NOW).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the certificate has other names than asked for, without *.a.test, with b.test on top"
+        );
+        assert!(check(&pem, &key, &["a.test"], NOW).is_err());
+        assert!(check(&pem, &key, &["a.test", "b.test", "c.test"], NOW).is_err());
+    }
+
+    #[test]
+    fn the_time_must_lie_in_the_validity_but_our_clock_may_be_a_little_behind() {
+        let (pem, key) = chain(&["a.test"]);
+        let at = |now: &str| check(&pem, &key, &["a.test"], now);
+        assert!(at("2026-10-31T23:56:00Z").is_ok());
+        assert!(matches!(at("2026-10-31T23:54:00Z").unwrap_err(), CertificateError::NotYetValid { .. }));
+        assert!(at("2026-11-30T23:59:59Z").is_ok());
+        assert!(matches!(at("2026-12-01T00:00:00Z").unwrap_err(), CertificateError::Expired { .. }));
+    }
+
+    #[test]
+    fn a_chain_of_strangers_is_refused() {
+        let (pem, key) = chain(&["a.test"]);
+        let leaf = pem.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
+        assert!(check(leaf, &key, &["a.test"], NOW).is_ok(), "a leaf alone is a chain");
+        // The same name on another key, and another name.
+        for name in ["test root", "someone"] {
+            let error = check(&format!("{leaf}{}", root(name).1), &key, &["a.test"], NOW).unwrap_err();
+            assert!(matches!(error, CertificateError::BrokenChain { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_certificates_is_taken() {
+        let (pem, key) = chain(&["a.test"]);
+        let with_key = format!("{pem}{}", KeyPair::generate().unwrap().serialize_pem());
+        let malformed = [
+            with_key.as_str(),
+            "<html>",
+            "",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ];
+        for text in malformed {
+            let error = check(text, &key, &["a.test"], NOW).unwrap_err();
+            assert!(
+                matches!(error, CertificateError::Malformed(_) | CertificateError::Empty),
+                "{text}: {error:?}"
+            );
+            assert!(!error.to_string().contains("PRIVATE KEY-----"));
+        }
+        assert!(check(&pem.replacen("MII", "MIJ", 1), &key, &["a.test"], NOW).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_octets_make_the_reader_panic(octets: Vec<u8>) {
+            let pem = pem::encode(&pem::Pem::new("CERTIFICATE", octets));
+            let _ = CertificateChain::parse_and_check(pem.as_bytes(), b"", &[], Timestamp::UNIX_EPOCH);
+        }
+    }
+}

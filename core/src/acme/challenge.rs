@@ -159,7 +159,7 @@ pub(super) fn parse(offer: Value) -> Result<Challenge, IgnoredChallenge> {
     let task = match wire.kind.as_str() {
         "dns-01" => token.map(|token| ChallengeTask::Dns01 { token }).ok_or("a token"),
         "dns-account-01" => token.map(|token| ChallengeTask::DnsAccount01 { token }).ok_or("a token"),
-        "dns-persist-01" if (1..=MOST_ISSUERS).contains(&wire.issuers.len()) => {
+        "dns-persist-01" if are_issuers(&wire.issuers) => {
             Ok(ChallengeTask::DnsPersist01 { issuers: wire.issuers })
         }
         "dns-persist-01" => Err("one to ten issuer-domain-names"),
@@ -172,6 +172,15 @@ pub(super) fn parse(offer: Value) -> Result<Challenge, IgnoredChallenge> {
         (Ok(_), None) => ignore(Some("a URL"), wire.error),
         (Err(lacks), _) => ignore(Some(lacks), wire.error),
     }
+}
+
+/// One to ten domain names. Anything else in one of them could add parameters of the CA's
+/// own to the record.
+fn are_issuers(names: &[String]) -> bool {
+    let is_name = |name: &String| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+    };
+    (1..=MOST_ISSUERS).contains(&names.len()) && names.iter().all(is_name)
 }
 
 /// The base64url alphabet (RFC 8555 §8.1).
@@ -274,6 +283,9 @@ mod tests {
             "dns-persist-01 without one to ten issuer-domain-names"
         );
         assert!(offer(11).is_err());
+        let names = ["ca.test; policy=wildcard"];
+        let odd = serde_json::json!({"type": "dns-persist-01", "url": "https://ca.test/c", "issuer-domain-names": names});
+        assert!(parse(odd).is_err(), "a name cannot smuggle a policy in");
     }
 
     #[test]

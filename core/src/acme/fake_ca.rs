@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 /// One request as the CA saw it.
 #[derive(Clone, Debug)]
@@ -77,6 +78,7 @@ pub(super) struct FakeCa {
 
 struct Shared {
     base: String,
+    meta: Value,
     script: Box<Script>,
     seen: Arc<Mutex<Vec<Asked>>>,
     nonces: AtomicUsize,
@@ -87,11 +89,20 @@ struct Shared {
 impl FakeCa {
     /// A CA that answers by `script`.
     pub(super) async fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(json!({}), script).await
+    }
+
+    /// The same with `meta` in its directory.
+    pub(super) async fn start_with(
+        meta: Value,
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (seen, most_at_once) = (Arc::default(), Arc::<AtomicUsize>::default());
         let shared = Arc::new(Shared {
             base: base.clone(),
+            meta,
             script: Box::new(script),
             seen: Arc::clone(&seen),
             nonces: AtomicUsize::new(0),
@@ -137,10 +148,13 @@ impl FakeCa {
         Client::new(endpoint, limits, Clock::fixed("2026-11-22T01:00:00Z".parse().unwrap())).unwrap()
     }
 
-    /// An account at this CA.
+    /// An account at this CA, with 20 s for all of a test.
     pub(super) fn account(&self) -> Account {
         let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
-        self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)))
+        let account =
+            self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)));
+        // So that a broken rule fails a test instead of hanging it.
+        account.until(Instant::now() + Duration::from_secs(20))
     }
 
     /// The address of `path`.
@@ -209,7 +223,7 @@ impl Shared {
         json!({
             "newNonce": at("/new-nonce"), "newAccount": at("/new-account"), "newOrder": at("/new-order"),
             "newAuthz": at("/new-authz"), "revokeCert": at("/revoke"), "keyChange": at("/key-change"),
-            "renewalInfo": at("/renewal-info"),
+            "renewalInfo": at("/renewal-info"), "meta": self.meta,
         })
     }
 

@@ -76,7 +76,11 @@ impl Account {
             orders => orders?,
         };
         for url in orders.iter().rev().take(ORDERS_LOOKED_AT) {
-            let order = self.fetch_order(url).await?;
+            let order = match self.fetch_order(url).await {
+                // CAs forget old orders sooner than they take them off the list.
+                Err(AcmeError::Problem { .. }) => continue,
+                order => order?,
+            };
             let open =
                 matches!(order.status, OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing);
             if open && order.is_for(identifiers) {
@@ -493,6 +497,7 @@ mod tests {
             "/orders" => Answer::json(200, &json!({ "orders": [at("/order/1"), at("/order/2")] }))
                 .with("link", r#"</orders?cursor=2>;rel="next""#),
             "/orders?cursor=2" => Answer::json(200, &json!([at("/order/3"), at("/order/2")])),
+            "/order/1" => Answer::problem(404, "malformed"),
             "/order/3" => Answer::json(200, &order(&asked.base, "pending")),
             _ => Answer::json(200, &order(&asked.base, "invalid")),
         }

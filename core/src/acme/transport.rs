@@ -23,8 +23,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
-/// Where a CA is, and the way to it.
-#[derive(Clone, Debug)]
+/// Where a CA is, and the way to it. `Debug` leaves out the proxy's password.
+#[derive(Clone)]
 pub struct CaEndpoint {
     /// The directory; `https`, or `http` on this very machine.
     pub directory: Url,
@@ -389,6 +389,17 @@ fn out_of_time(during: Operation) -> AcmeError {
     AcmeError::Deadline { waiting_for: format!("the reply to {during}"), failures: Vec::new() }
 }
 
+impl fmt::Debug for CaEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaEndpoint")
+            .field("directory", &self.directory.as_str())
+            .field("ca_bundle", &self.ca_bundle.is_some())
+            .field("proxy", &self.proxy.as_ref().map(reach::host))
+            .field("user_agent", &self.user_agent)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.0.endpoint.directory)
@@ -583,6 +594,39 @@ mod tests {
         assert!(error.hint().unwrap().contains("firewall"));
     }
 
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some("http://user:hunter2@proxy.example:3128".parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("proxy.example:3128") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_dead_proxy_is_named_in_place_of_the_ca() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some(format!("http://user:hunter2@127.0.0.1:{port}").parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
+        let error = client.directory().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "no reply from `ca.example` to the request for its directory: the proxy failed \
+                 (`127.0.0.1:{port}`: the connection was refused)"
+            )
+        );
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
     #[tokio::test]
     async fn plain_http_to_another_machine_is_refused() {
         let endpoint = CaEndpoint {
@@ -607,5 +651,21 @@ mod tests {
         assert_eq!(asked.protected["url"], format!("{}/new-order", ca.base));
         assert_eq!(asked.protected["kid"], format!("{}/account/1", ca.base));
         assert_eq!(asked.payload["identifiers"][0]["value"], "a.test");
+    }
+
+    #[tokio::test]
+    async fn renewal_advice_is_asked_for_unsigned() {
+        let ca = FakeCa::start(|_| {
+            let window =
+                r#"{"suggestedWindow":{"start":"2026-01-02T00:00:00Z","end":"2026-01-03T00:00:00Z"}}"#;
+            Answer::text(200, "application/json", window).with("retry-after", "7200")
+        })
+        .await;
+        let id: CertificateId = serde_json::from_str(r#""aYhb.AIdl""#).unwrap();
+        let info = ca.client().renewal_info(&id).await.unwrap();
+        assert_eq!(info.ask_again, Duration::from_secs(7200));
+        let asked = ca.seen();
+        assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/renewal-info/aYhb.AIdl"));
+        assert!(asked[0].protected.is_null());
     }
 }

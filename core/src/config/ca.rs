@@ -114,8 +114,9 @@ impl CaConfig {
     /// The preset `name`, if there is one.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
-        let directory = preset_directory(name)?;
-        Some(Self::new(CaName::new(name), directory))
+        let preset = Preset::named(name)?;
+        let directory = Url::parse(preset.directory).expect("a test parses every preset's address");
+        Some(Self::new(CaName::new(preset.name), directory))
     }
 
     pub(super) fn read(check: &mut Check, name: &str, value: &Value) -> Option<Self> {
@@ -213,8 +214,4 @@ pub fn parse_contact(text: &str) -> Result<String, String> {
 /// The names of all presets.
 pub fn preset_names() -> impl Iterator<Item = &'static str> + Clone {
     PRESETS.iter().map(|preset| preset.name)
-}
-
-fn preset_directory(name: &str) -> Option<Url> {
-    Url::parse(Preset::named(name)?.directory).ok()
 }

@@ -562,7 +562,7 @@ account_key = "ed25519"
         r#"config-value: `account_key` cannot be `ed25519`
 2: account_key = "ed25519"
 2:               ^^^^^^^^^
-hint: one of `es256`, `es384`, `rs256`"#
+hint: one of `ec256`, `ec384`, `rsa2048`, `rsa3072`, `rsa4096`"#
     );
     assert_eq!(
         mistakes(

@@ -1,6 +1,6 @@
 //! What a reply says. Nothing here talks to the network.
 
-use super::query::{QueryError, Reply};
+use super::message::{QueryError, Reply};
 use dns01_provider::name::{Fqdn, ZoneName};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -290,5 +290,136 @@ pub(super) fn code_name(code: ResponseCode) -> String {
     match code {
         ResponseCode::Unknown(number) => format!("RCODE {number}"),
         code => format!("{code:?}").to_uppercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Question, Transport};
+    use super::super::scripted::{Asked, ZoneData, answer, wire};
+    use super::*;
+
+    fn asked(zone: &ZoneData, name: &str) -> Message {
+        let question = Question::new(wire(name), RecordType::TXT);
+        answer(
+            std::slice::from_ref(zone),
+            &Asked { transport: Transport::Udp, message: question.message(1, true) },
+        )
+    }
+
+    fn said(zone: &ZoneData, name: &str, expectation: &Expectation, twist: impl Fn(&mut Message)) -> Said {
+        let mut message = asked(zone, name);
+        twist(&mut message);
+        let reply = Ok(Reply { message, transport: Transport::Udp });
+        Said::of(&ZoneName::parse("example.test").unwrap(), &wire(name), expectation, &reply)
+    }
+
+    fn values(values: &[&str]) -> Expectation {
+        Expectation::Values(values.iter().map(|value| value.as_bytes().to_vec()).collect())
+    }
+
+    fn zone() -> ZoneData {
+        ZoneData::new(
+            "example.test",
+            "a.example.test TXT one
+             a.example.test TXT two
+             c.example.test CNAME gone.elsewhere.test
+             old.example.test DNAME new.example.test
+             x.new.example.test TXT three
+             *.wild.example.test TXT four
+             sub.example.test NS ns.sub.example.test",
+        )
+    }
+
+    #[test]
+    fn every_value_must_be_there_and_others_do_no_harm() {
+        let zone = zone();
+        let plain = |_: &mut Message| {};
+        assert_eq!(said(&zone, "a.example.test", &values(&["two"]), plain), Said::Everything { values: 1 });
+        assert_eq!(
+            said(&zone, "a.example.test", &values(&["one", "two"]), plain),
+            Said::Everything { values: 2 }
+        );
+        assert_eq!(
+            said(&zone, "a.example.test", &values(&["one", "three"]), plain),
+            Said::Some { seen: 1, of: 2 }
+        );
+        assert_eq!(said(&zone, "b.example.test", &values(&["one"]), plain), Said::NoSuchName);
+        assert_eq!(said(&zone, "new.example.test", &values(&["one"]), plain), Said::NoTxt);
+    }
+
+    #[test]
+    fn without_the_aa_bit_a_value_does_not_confirm_and_a_lack_still_blocks() {
+        let forged = |message: &mut Message| message.metadata.authoritative = false;
+        assert_eq!(said(&zone(), "a.example.test", &values(&["one"]), forged), Said::WithoutAuthority);
+        assert_eq!(said(&zone(), "a.example.test", &values(&["x"]), forged).meaning(), Meaning::Blocking);
+    }
+
+    #[test]
+    fn response_codes_other_than_yes_and_no_mean_out_of_order() {
+        for code in
+            [ResponseCode::Refused, ResponseCode::ServFail, ResponseCode::NotAuth, ResponseCode::FormErr]
+        {
+            let failing = |message: &mut Message| {
+                message.answers.clear();
+                message.metadata.response_code = code;
+            };
+            let said = said(&zone(), "a.example.test", &values(&["one"]), failing);
+            assert_eq!((said.meaning(), said.to_string()), (Meaning::OutOfOrder, code_name(code)));
+        }
+        assert_eq!(code_name(ResponseCode::ServFail), "SERVFAIL");
+    }
+
+    #[test]
+    fn a_referral_below_blocks_and_a_referral_upward_is_lame() {
+        let plain = |_: &mut Message| {};
+        let below = said(&zone(), "x.sub.example.test", &values(&["one"]), plain);
+        assert_eq!(below, Said::Delegated("sub.example.test".to_owned()));
+        let upward = |message: &mut Message| {
+            message.authorities.iter_mut().for_each(|record| record.name = Name::root());
+        };
+        assert_eq!(said(&zone(), "x.sub.example.test", &values(&["one"]), upward), Said::Lame);
+    }
+
+    #[test]
+    fn an_alias_is_read_before_the_response_code() {
+        let missing = |message: &mut Message| message.metadata.response_code = ResponseCode::NXDomain;
+        let alias = |to: &str| Expectation::Alias(Fqdn::parse(to).unwrap());
+        let name = "c.example.test";
+        assert_eq!(said(&zone(), name, &alias("gone.elsewhere.test"), missing).meaning(), Meaning::Confirmed);
+        let other = Said::OtherAlias("gone.elsewhere.test".to_owned());
+        assert_eq!(said(&zone(), name, &alias("other.test"), missing), other);
+        assert_eq!(said(&zone(), name, &values(&["one"]), missing), other);
+        assert_eq!(said(&zone(), "a.example.test", &alias("other.test"), |_| {}), Said::NoAlias);
+    }
+
+    #[test]
+    fn a_dname_redirects_with_and_without_the_cname_beside_it() {
+        let mut message = asked(&zone(), "x.old.example.test");
+        let read = |message: &Message| TxtAnswer::read(&wire("x.old.example.test"), message);
+        let answer = read(&message);
+        assert_eq!(answer.aliases[0].to, wire("x.new.example.test"));
+        assert!(answer.aliases[0].by_tree);
+        assert_eq!(answer.values, [b"three".to_vec()]);
+        message.answers.retain(|record| record.record_type() != RecordType::CNAME);
+        assert_eq!(read(&message), answer);
+    }
+
+    #[test]
+    fn a_circle_of_aliases_ends() {
+        let zone = ZoneData::new(
+            "example.test",
+            "a.example.test CNAME b.example.test\nb.example.test CNAME a.example.test",
+        );
+        let answer = TxtAnswer::read(&wire("a.example.test"), &asked(&zone, "a.example.test"));
+        assert!(answer.aliases.len() <= 2);
+    }
+
+    #[test]
+    fn character_strings_of_one_record_are_one_value() {
+        let mut message = asked(&zone(), "a.example.test");
+        let parts = hickory_proto::rr::rdata::TXT::new(vec!["on".to_owned(), "e".to_owned()]);
+        message.answers[0].data = RData::TXT(parts);
+        assert_eq!(TxtAnswer::read(&wire("a.example.test"), &message).values[0], b"one");
     }
 }

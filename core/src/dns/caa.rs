@@ -322,3 +322,154 @@ impl fmt::Display for Record {
         f.write_str("\"")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Act, ScriptedServer, ZoneData, answer};
+    use super::super::{ConfiguredZones, Dns, DnsSettings};
+    use super::*;
+    use hickory_proto::op::ResponseCode;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    const ACCOUNT: &str = "https://ca.test/acct/1";
+
+    fn question(name: &str, wildcard: bool) -> CaaQuestion {
+        CaaQuestion {
+            name: Fqdn::parse(name).unwrap(),
+            wildcard,
+            ca_identities: vec!["ca.test".to_owned(), "also.ca.test".to_owned()],
+            account_url: Some(ACCOUNT.to_owned()),
+            method: "dns-01".to_owned(),
+        }
+    }
+
+    /// Records as `flags tag value`.
+    fn judged(records: &[&str], wildcard: bool) -> Result<CaaDecision, CaaRefusal> {
+        let records: Vec<Record> = records
+            .iter()
+            .map(|record| {
+                let mut parts = record.splitn(3, ' ');
+                Record {
+                    flags: parts.next().unwrap().parse().unwrap(),
+                    tag: parts.next().unwrap().to_owned(),
+                    value: parts.next().unwrap_or("").as_bytes().to_vec(),
+                }
+            })
+            .collect();
+        judge(&question("example.test", wildcard), &Fqdn::parse("example.test").unwrap(), &records)
+    }
+
+    fn allows(records: &[&str], wildcard: bool) -> bool {
+        matches!(judged(records, wildcard), Ok(CaaDecision::Allowed(_) | CaaDecision::NoRecords))
+    }
+
+    #[test]
+    fn a_record_that_names_the_ca_allows_and_others_do_not() {
+        assert!(allows(&["0 issue other.test", "0 issue also.ca.test"], false));
+        assert!(allows(&["0 ISSUE  CA.test ; "], false));
+        assert!(!allows(&["0 issue other.test"], false));
+        assert!(!allows(&["0 issue ;"], false));
+        assert!(!allows(&["0 issue "], false));
+        assert!(allows(&["0 iodef mailto:x@example.test"], false), "no record has a say");
+    }
+
+    #[test]
+    fn issuewild_alone_counts_for_wildcards_and_never_for_others() {
+        assert!(!allows(&["0 issue ca.test", "0 issuewild other.test"], true));
+        assert!(allows(&["0 issue other.test", "0 issuewild ca.test"], true));
+        assert!(allows(&["0 issue ca.test"], true));
+        assert!(allows(&["0 issuewild other.test"], false));
+    }
+
+    #[test]
+    fn an_unknown_critical_property_forbids_whatever_else_stands() {
+        assert!(!allows(&["128 future x", "0 issue ca.test"], false));
+        assert!(!allows(&["1 future x", "0 issue ca.test"], false));
+        assert!(allows(&["0 future x", "0 issue ca.test"], false));
+        assert!(allows(&["128 issue ca.test"], false));
+    }
+
+    #[test]
+    fn account_and_method_are_held_against_the_parameters() {
+        assert!(allows(&[&format!("0 issue ca.test; accounturi={ACCOUNT}")], false));
+        assert!(!allows(&[&format!("0 issue ca.test; accounturi={ACCOUNT}2")], false));
+        assert!(allows(&["0 issue ca.test; validationmethods=http-01,dns-01"], false));
+        assert!(!allows(&["0 issue ca.test; validationmethods=http-01"], false));
+        assert!(allows(&["0 issue ca.test; unknown=x"], false));
+        assert!(!allows(&[&format!("0 issue ca.test; accounturi={ACCOUNT}; accounturi={ACCOUNT}")], false));
+        assert!(!allows(&["0 issue ca.test; what is this"], false));
+    }
+
+    #[test]
+    fn a_refusal_names_records_place_reason_and_remedy() {
+        let refusal = judged(&["0 issue ca.test; validationmethods=http-01", "0 issue other.test"], false);
+        let refusal = refusal.unwrap_err();
+        let text = refusal.to_string();
+        assert!(text.contains("`example.test`") && text.contains("0 issue \"other.test\""), "{text}");
+        assert!(text.contains("validationmethods"), "the nearest miss is the reason: {text}");
+        assert_eq!(refusal.hint(), "add `dns-01` to its `validationmethods`");
+        let refusal = judged(&["0 issue other.test"], true).unwrap_err();
+        assert_eq!(refusal.hint(), "add `example.test. CAA 0 issue \"ca.test\"`, or use another CA");
+    }
+
+    #[test]
+    fn a_directory_without_identities_gives_a_warning_only() {
+        let mut question = question("example.test", false);
+        question.ca_identities.clear();
+        let at = question.name.clone();
+        let record =
+            |value: &str| Record { flags: 0, tag: "issue".to_owned(), value: value.as_bytes().to_vec() };
+        assert_eq!(
+            judge(&question, &at, &[record("other.test")]),
+            Ok(CaaDecision::IdentityUnknown { at: at.clone() })
+        );
+        assert!(judge(&question, &at, &[record(";")]).is_err(), "nobody may issue");
+    }
+
+    fn dns(resolver: &ScriptedServer) -> Dns {
+        let settings = DnsSettings { resolvers: vec![resolver.address], ..DnsSettings::default() };
+        Dns::new(settings, TaskTracker::new(), CancellationToken::new())
+    }
+
+    #[tokio::test]
+    async fn the_lowest_records_count_and_each_name_is_asked_once() {
+        let zone = ZoneData::new(
+            "test",
+            "example.test CAA 0 issue \"other.test\"\na.example.test CAA 0 issue \"ca.test\"",
+        );
+        let resolver = ScriptedServer::serving(vec![zone]).await;
+        let dns = dns(&resolver);
+        let zones = ConfiguredZones::default();
+        let allowed = dns.caa(&question("x.a.example.test", false), &zones).await.unwrap();
+        let at = Fqdn::parse("a.example.test").unwrap();
+        assert_eq!(allowed, CaaDecision::Allowed(CaaRule { at, record: "0 issue \"ca.test\"".to_owned() }));
+        assert!(dns.caa(&question("b.example.test", false), &zones).await.is_err());
+        let asked = resolver.asked();
+        let parent = super::super::scripted::wire("example.test");
+        assert_eq!(asked.iter().filter(|asked| *asked.name() == parent).count(), 1);
+        assert!(asked.iter().all(|asked| asked.record_type() == RecordType::CAA));
+    }
+
+    #[tokio::test]
+    async fn a_failure_below_the_first_records_forbids_and_above_does_not_matter() {
+        let zone = ZoneData::new("test", "a.example.test CAA 0 issue \"ca.test\"");
+        let zones = vec![zone];
+        let failing = |at: &'static str| {
+            let zones = zones.clone();
+            move |asked: &super::super::scripted::Asked| {
+                let fails = asked.name().to_ascii().eq_ignore_ascii_case(at);
+                Act::Reply(if fails { asked.reply(ResponseCode::ServFail) } else { answer(&zones, asked) })
+            }
+        };
+        let none = ConfiguredZones::default();
+        let resolver = ScriptedServer::start(failing("x.a.example.test.")).await;
+        let refusal = dns(&resolver).caa(&question("x.a.example.test", false), &none).await.unwrap_err();
+        assert!(
+            matches!(&refusal, CaaRefusal::LookupFailed { at, reason } if at.as_str() == "x.a.example.test" && reason.contains("SERVFAIL")),
+            "{refusal:?}"
+        );
+        let resolver = ScriptedServer::start(failing("example.test.")).await;
+        assert!(dns(&resolver).caa(&question("x.a.example.test", false), &none).await.is_ok());
+    }
+}

@@ -6,7 +6,8 @@
 use super::DnsError;
 use super::answer::{plain_name, shown_name, wire_name};
 use super::flight::Flights;
-use super::query::{QueryClient, Question, Reply};
+use super::message::{Question, Reply};
+use super::query::QueryClient;
 use super::recursive::Recursive;
 use super::survey::ask_first;
 use dns01_provider::name::{Fqdn, ZoneName};

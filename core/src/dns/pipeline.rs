@@ -1,7 +1,8 @@
 //! One TCP connection per address that many questions share (RFC 7766): servers do not limit
 //! the rate of TCP, and a hundred names cost a handful of system calls.
 
-use super::query::{EXCHANGE_TIMEOUT, Fit, Question, Silence, fit};
+use super::message::{Fit, Question, Silence, fit};
+use super::query::EXCHANGE_TIMEOUT;
 use hickory_proto::op::Message;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -80,12 +81,13 @@ impl Line {
         let connected = timeout(EXCHANGE_TIMEOUT, TcpStream::connect(self.address)).await;
         let stream = match connected {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.fail(silence(&error)),
+            Ok(Err(error)) => return self.fail(Silence::from_io(&error)),
             Err(_) => return self.fail(Silence::Nothing),
         };
         // Without it small writes wait for acknowledgements; failing to set it only costs time.
         let _ = stream.set_nodelay(true);
         let mut connection = Connection::new(stream);
+        connection.acknowledge_at_once();
         let end = connection.serve(&mut self.inbox, &mut self.waiting).await;
         let answered = connection.answered;
         self.waiting.extend(connection.in_flight.into_values());
@@ -104,14 +106,6 @@ impl Line {
             // Nobody listens any more: nothing to tell.
             let _ = request.answer.send(Err(silence));
         }
-    }
-}
-
-fn silence(error: &io::Error) -> Silence {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Silence::Refused,
-        io::ErrorKind::ConnectionReset => Silence::Closed,
-        kind => Silence::Failed(kind),
     }
 }
 
@@ -167,6 +161,7 @@ impl Connection {
             match event {
                 Event::Read(Ok(1..)) => {
                     self.moved = Instant::now();
+                    self.acknowledge_at_once();
                     if let Err(end) = self.answer() {
                         return end;
                     }
@@ -181,6 +176,14 @@ impl Connection {
                 Event::Late => return End::StoodStill,
             }
         }
+    }
+
+    /// A server that gathers small segments (Nagle) sends its next answer only when the one
+    /// before is acknowledged, which the kernel likes to do 40 ms later. The option wears off.
+    fn acknowledge_at_once(&self) {
+        // Failing to set it only costs time.
+        #[cfg(target_os = "linux")]
+        let _ = self.stream.set_quickack(true);
     }
 
     /// Moves questions from `waiting` to the way out, as far as there is room.

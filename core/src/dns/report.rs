@@ -206,7 +206,9 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
         FailureReason::TimedOut => {}
     }
     if let Some(blocking) = standing(Standing::Blocking).next() {
-        return Some(hint_on_blocking(blocking, standing(Standing::Confirmed)));
+        // One that told its serial says more.
+        let confirmed = standing(Standing::Confirmed).max_by_key(|row| row.serial.is_some());
+        return Some(hint_on_blocking(blocking, confirmed));
     }
     if let Some(row) = standing(Standing::OutOfOrder).next() {
         return Some(format!(
@@ -214,26 +216,34 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
             row.server, table.zone, row.answer
         ));
     }
-    standing(Standing::WithoutAuthority).next().map(|row| {
-        format!(
+    if let Some(row) = standing(Standing::WithoutAuthority).next() {
+        return Some(format!(
             "{} answers without authority: is something between here and there answering in its place?",
             row.server
-        )
-    })
+        ));
+    }
+    standing(Standing::NoRoute)
+        .next()
+        .map(|row| format!("this machine has no route to {}: lower `quorum` to do without it", row.server))
 }
 
-fn hint_on_blocking<'a>(blocking: &Row, mut confirmed: impl Iterator<Item = &'a Row>) -> String {
+fn hint_on_blocking(blocking: &Row, confirmed: Option<&Row>) -> String {
     let server = &blocking.server;
-    match (blocking.serial, confirmed.find_map(|row| Some((row, row.serial?)))) {
-        (Some(old), Some((row, new))) if is_newer(new, old) => {
-            format!("{server} still serves serial {old}, {} has {new}: check the transfer to it", row.server)
+    let Some(confirmed) = confirmed else {
+        return "no server shows it: check that the provider writes to the zone that is delegated".to_owned();
+    };
+    match (blocking.serial, confirmed.serial) {
+        (Some(old), Some(new)) if is_newer(new, old) => {
+            format!(
+                "{server} still serves serial {old}, {} has {new}: check the transfer to it",
+                confirmed.server
+            )
         }
-        (Some(same), Some((row, serial))) if same == serial => format!(
-            "{server} serves the same serial {serial} as {} but not the same content: check whether both get the zone from one primary",
-            row.server
+        (Some(old), Some(new)) if old == new => format!(
+            "{server} serves serial {old} as {} does, but not the same content: check whether both get the zone from one primary",
+            confirmed.server
         ),
-        (_, Some(_)) => format!("check that {server} gets the zone from the server that is written to"),
-        _ => "no server shows it: check that the provider writes to the zone that is delegated".to_owned(),
+        _ => format!("check that {server} gets the zone from the server that is written to"),
     }
 }
 
@@ -256,5 +266,86 @@ fn span(time: Duration) -> String {
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),
         (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(server: &str, address: &str, standing: Standing, answer: &str, serial: Option<u32>) -> Row {
+        Row {
+            server: server.to_owned(),
+            address: SocketAddr::new(address.parse().unwrap(), 53),
+            standing,
+            answer: answer.to_owned(),
+            serial,
+            since: Duration::from_secs(1),
+            looks: 31,
+        }
+    }
+
+    fn failure(reason: FailureReason, rows: Vec<Row>) -> PropagationFailure {
+        let table = PropagationTable {
+            zone: ZoneName::parse("example.com").unwrap(),
+            parent: Some("com".to_owned()),
+            name_servers: 2,
+            rows,
+        };
+        let awaited = vec![(
+            Fqdn::parse("_acme-challenge.example.com").unwrap(),
+            vec![TxtValue::parse("gfj9XqaaaaaaaaaaaaaaaaaaaaaaRg85nM").unwrap()],
+        )];
+        PropagationFailure::new(reason, Duration::from_secs(180), awaited, table)
+    }
+
+    #[test]
+    fn the_table_lines_up_and_shows_serials_where_values_lack() {
+        let failure = failure(
+            FailureReason::TimedOut,
+            vec![
+                row(
+                    "ns1.example.net",
+                    "192.0.2.53",
+                    Standing::Confirmed,
+                    "the value, authoritative",
+                    Some(2),
+                ),
+                row("ns2.example.net", "2001:db8::53", Standing::Blocking, "no such name", Some(1)),
+            ],
+        );
+        assert_eq!(
+            failure.to_string(),
+            "not every authoritative name server of `example.com` has the value after 3 min"
+        );
+        assert_eq!(
+            failure.render(),
+            "  zone example.com (delegated by com. to 2 name servers) · \
+             record _acme-challenge.example.com TXT \"gfj9Xq…Rg85nM\"\n\n\
+             \x20 name server      address       answer                    since\n\
+             \x20 ns1.example.net  192.0.2.53    the value, authoritative  0:01\n\
+             \x20 ns2.example.net  2001:db8::53  no such name, serial 1    0:01, 31 looks\n"
+        );
+    }
+
+    #[test]
+    fn the_hint_follows_from_the_table() {
+        let hint = |reason, rows| failure(reason, rows).hint.unwrap();
+        let seen = |serial| row("ns1", "192.0.2.1", Standing::Confirmed, "the value", serial);
+        let blocks = |serial| row("ns2", "192.0.2.2", Standing::Blocking, "no such name", serial);
+        let late = FailureReason::TimedOut;
+        assert_eq!(
+            hint(late, vec![seen(Some(0)), blocks(Some(u32::MAX))]),
+            format!("ns2 still serves serial {}, ns1 has 0: check the transfer to it", u32::MAX),
+            "serials wrap round"
+        );
+        assert!(hint(late, vec![seen(Some(5)), blocks(Some(5))]).contains("serves serial 5 as ns1 does"));
+        assert!(hint(late, vec![seen(None), blocks(None)]).contains("check that ns2 gets the zone"));
+        assert!(hint(late, vec![blocks(None)]).contains("no server shows it"));
+        let silent = row("ns2", "192.0.2.2", Standing::OutOfOrder, "nothing over UDP and TCP", None);
+        assert!(hint(late, vec![seen(None), silent.clone()]).contains("lower `quorum`"));
+        assert!(hint(FailureReason::NothingAnswered, vec![silent]).contains("port 53 looks blocked"));
+        let away = row("ns2", "192.0.2.2", Standing::NoRoute, "no route from here", None);
+        assert!(hint(FailureReason::NothingAnswered, vec![away]).contains("no route"));
     }
 }

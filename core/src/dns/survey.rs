@@ -2,11 +2,13 @@
 
 use super::answer::{code_name, shown_name};
 use super::delegation::ZoneServers;
-use super::query::{QueryClient, QueryError, Question, Reply};
+use super::message::{QueryError, Question, Reply};
+use super::query::QueryClient;
 use super::{DnsError, answer};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{RData, RecordType};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -94,6 +96,19 @@ pub(super) async fn ask_first<T>(
         name: shown_name(&question.name),
         details: details.join("; "),
     })
+}
+
+/// The lesser of the SOA record's own TTL and its MINIMUM (RFC 2308 §5).
+pub(super) async fn negative_ttl(client: &QueryClient, zone: &ZoneServers) -> Option<Duration> {
+    let question = Question::new(answer::wire_name(zone.zone.apex()), RecordType::SOA);
+    let addresses = zone.addresses().map(|(server, address)| (server.to_owned(), address));
+    let seconds = ask_first(client, zone.zone.as_str(), addresses, &question, |reply| {
+        reply.message.answers.iter().find_map(|record| match &record.data {
+            RData::SOA(soa) => Some(soa.minimum.min(record.ttl)),
+            _ => None,
+        })
+    });
+    seconds.await.ok().map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
 /// What an answer of no use was, in a few words.

@@ -6,13 +6,14 @@
 
 use super::answer::{Expectation, Meaning, Said};
 use super::delegation::ZoneServers;
-use super::query::{QueryClient, Question, Transport};
+use super::message::{QueryError, Question, Transport};
+use super::query::QueryClient;
 use dns01_provider::name::ZoneName;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use hickory_proto::rr::{Name, RecordType};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -132,7 +133,9 @@ async fn watch_zone(eyes: Arc<Eyes>, mut inbox: mpsc::UnboundedReceiver<Order>) 
             () = sleep_until(next_group), if !gathered.is_empty() => {
                 next_group = Instant::now() + GATHERING;
                 let group = std::mem::take(&mut gathered);
-                for (_, address) in eyes.servers.addresses() {
+                // Two names may stand for one address.
+                let addresses: HashSet<SocketAddr> = eyes.servers.addresses().map(|(_, address)| address).collect();
+                for address in addresses {
                     looking.push(Arc::clone(&eyes).look_until_seen(address, group.clone()));
                 }
             }
@@ -150,6 +153,11 @@ struct Job {
 }
 
 impl Job {
+    fn hear(&self, event: Event) {
+        // Who waited may have gone.
+        let _ = self.events.send(event);
+    }
+
     fn all_of(order: Order) -> impl Iterator<Item = Self> {
         let events = order.events;
         order.checks.into_iter().enumerate().map(move |(index, check)| Self {
@@ -178,27 +186,30 @@ impl Eyes {
     /// Looks at `address` until it shows every job of the group, or nobody waits any more.
     async fn look_until_seen(self: Arc<Self>, address: SocketAddr, mut group: Vec<Job>) {
         let started = Instant::now();
-        self.tell_known_trouble(address, &group);
+        // A server that is known to be out of order is not waited for again by everybody new.
+        if let Some(trouble) = self.trouble_at(address).filter(Trouble::is_fresh) {
+            Self::tell(address, &group, &trouble.said, Some(trouble.since));
+        }
         loop {
             group.retain(|job| !job.events.is_closed());
             let waited = started.elapsed();
             let probes = if waited < NEWEST_ALONE { 1 } else { 1 + OTHERS };
             let mut probed = group.split_off(group.len().saturating_sub(probes));
             let single = probed.len() == 1;
-            let meanings = join_all(probed.iter().map(|job| self.look(address, job, started, !single))).await;
-            let trouble =
-                meanings.iter().all(|meaning| matches!(meaning, Meaning::OutOfOrder | Meaning::NoRoute));
-            let seen_any = meanings.contains(&Meaning::Confirmed);
-            if trouble {
-                self.tell_known_trouble(address, &group);
+            let said = join_all(probed.iter().map(|job| self.look(address, job, !single))).await;
+            let useless = |said: &Said| matches!(said.meaning(), Meaning::OutOfOrder | Meaning::NoRoute);
+            if let Some(last) = said.last().filter(|_| said.iter().all(useless)) {
+                // What keeps the server from answering these keeps it from answering the others.
+                Self::tell(address, &group, last, self.trouble_at(address).map(|trouble| trouble.since));
             }
-            keep_unseen(&mut probed, &meanings);
-            if seen_any && !group.is_empty() {
-                let meanings = join_all(group.iter().map(|job| self.look(address, job, started, true))).await;
-                keep_unseen(&mut group, &meanings);
-            }
-            if meanings.contains(&Meaning::NoRoute) {
+            if said.contains(&Said::Unanswered(QueryError::NoRoute)) {
                 return;
+            }
+            let any_seen = said.iter().any(|said| said.meaning() == Meaning::Confirmed);
+            keep_unseen(&mut probed, &said);
+            if any_seen && !group.is_empty() {
+                let said = join_all(group.iter().map(|job| self.look(address, job, true))).await;
+                keep_unseen(&mut group, &said);
             }
             // The newest stays the newest, the others take turns.
             let newest = probed.pop();
@@ -212,7 +223,7 @@ impl Eyes {
     }
 
     /// One look at one job; whoever waits for it hears of it.
-    async fn look(&self, address: SocketAddr, job: &Job, started: Instant, among_many: bool) -> Meaning {
+    async fn look(&self, address: SocketAddr, job: &Job, among_many: bool) -> Said {
         let check = &job.check;
         let question = Question::new(check.name.clone(), RecordType::TXT);
         let began = Instant::now();
@@ -221,19 +232,17 @@ impl Eyes {
             false => self.client.ask(address, &question).await,
         };
         let said = Said::of(&self.servers.zone, &check.name, &check.expectation, &result);
-        let meaning = said.meaning();
-        tracing::trace!(zone = %self.servers.zone, %address, name = %check.name, answer = %said, waited = ?started.elapsed(), "looked");
-        let trouble_since = self.note(address, meaning, &said, began);
+        tracing::trace!(zone = %self.servers.zone, %address, name = %check.name, answer = %said, "looked");
+        let trouble_since = self.note(address, &said, began);
         let transport = result.ok().map(|reply| reply.transport);
-        // Who waited may have gone.
-        let _ = job.events.send(Event { address, check: job.index, said, transport, trouble_since });
-        meaning
+        job.hear(Event { address, check: job.index, said: said.clone(), transport, trouble_since });
+        said
     }
 
     /// Remembers since when an address is out of order.
-    fn note(&self, address: SocketAddr, meaning: Meaning, said: &Said, began: Instant) -> Option<Instant> {
+    fn note(&self, address: SocketAddr, said: &Said, began: Instant) -> Option<Instant> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if meaning != Meaning::OutOfOrder {
+        if said.meaning() != Meaning::OutOfOrder {
             trouble.remove(&address);
             return None;
         }
@@ -247,27 +256,26 @@ impl Eyes {
         Some(entry.since)
     }
 
-    /// Tells `jobs` of a server that is known to be out of order, without asking it for each.
-    fn tell_known_trouble(&self, address: SocketAddr, jobs: &[Job]) {
-        let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
-        let Some(trouble) = known.filter(|trouble| trouble.last.elapsed() < TROUBLE_REMEMBERED) else {
-            return;
-        };
+    fn trouble_at(&self, address: SocketAddr) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
+    }
+
+    /// Tells `jobs` what an address said to others.
+    fn tell(address: SocketAddr, jobs: &[Job], said: &Said, trouble_since: Option<Instant>) {
         for job in jobs {
-            // Who waited may have gone.
-            let _ = job.events.send(Event {
-                address,
-                check: job.index,
-                said: trouble.said.clone(),
-                transport: None,
-                trouble_since: Some(trouble.since),
-            });
+            job.hear(Event { address, check: job.index, said: said.clone(), transport: None, trouble_since });
         }
     }
 }
 
+impl Trouble {
+    fn is_fresh(&self) -> bool {
+        self.last.elapsed() < TROUBLE_REMEMBERED
+    }
+}
+
 /// Leaves the jobs whose look did not find everything.
-fn keep_unseen(jobs: &mut Vec<Job>, meanings: &[Meaning]) {
-    let mut meanings = meanings.iter();
-    jobs.retain(|_| meanings.next() != Some(&Meaning::Confirmed));
+fn keep_unseen(jobs: &mut Vec<Job>, said: &[Said]) {
+    let mut said = said.iter();
+    jobs.retain(|_| said.next().is_none_or(|said| said.meaning() != Meaning::Confirmed));
 }

@@ -85,7 +85,9 @@ fn route(bound: &BoundCredential, zone: Zone, propagation: PropagationConfig) ->
     Route {
         credential: bound.credential.clone(),
         zone,
-        ttl: bound.ttl.unwrap_or(DEFAULT_TTL).max(smallest),
+        // As short as may be: a resolver that saw the values of one order must not serve them
+        // to the CA in the next.
+        ttl: bound.ttl.unwrap_or(smallest).max(smallest),
         rules: PropagationRules {
             timeout: propagation.timeout,
             quorum: quorum(propagation.quorum),
@@ -93,10 +95,6 @@ fn route(bound: &BoundCredential, zone: Zone, propagation: PropagationConfig) ->
         },
     }
 }
-
-/// Seconds a challenge record lives where nothing is configured: short enough that a resolver
-/// which saw an old value asks again soon.
-const DEFAULT_TTL: u32 = 60;
 
 fn quorum(configured: ConfiguredQuorum) -> Quorum {
     match configured {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use dns01_provider::conformance::{Observer, Subject};
 use dns01_provider::{DnsProvider, Fqdn, Settings, TxtRecords, TxtValue, Zone, ZoneName};
 use dns01_provider_rfc2136::PLUGIN;
+use dns01_tests::rig::{Grant, Primary, Rig};
 use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ use tokio::process::Command;
 
 /// A base64 secret that no server of the rig knows.
 const WRONG_SECRET: &str = "d3JvbmctYnV0LXdlbGwtZm9ybWVkLXNlY3JldC1vZi0zMi1vY3RldHM=";
+/// A label in the zone that the key may not write.
+const FORBIDDEN: &str = "kept";
 /// One run of `dig` or `nsupdate` has this long.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -184,4 +187,55 @@ fn unquoted(data: &str) -> String {
         }
     }
     text
+}
+
+/// Zones at `primary`: one, and one below it that the same key may write.
+fn zones(primary: Primary) -> (dns01_tests::rig::Zone, dns01_tests::rig::Zone) {
+    let rig = Rig::get();
+    let grant = Grant::AnyTxtBut(vec![FORBIDDEN.to_owned()]);
+    let zone = rig.zone().primary(primary).grant(grant).create();
+    let sub_zone = rig.zone().primary(primary).below(&zone).same_key(&zone).create();
+    (zone, sub_zone)
+}
+
+fn zone_name(zone: &dns01_tests::rig::Zone) -> ZoneName {
+    ZoneName::parse(zone.name()).unwrap()
+}
+
+#[expect(clippy::print_stdout, reason = "the report belongs to the test's output")]
+async fn run(name: &'static str, primary: Primary) {
+    let (zone, sub_zone) = zones(primary);
+    // Only BIND was told to keep the key from a name.
+    let forbidden = (primary == Primary::Bind).then(|| Fqdn::parse(&zone.host(FORBIDDEN)).unwrap());
+    let key = zone.key();
+    let target = Target {
+        name,
+        server: zone.primary(),
+        zone: zone_name(&zone),
+        sub_zone: Some(zone_name(&sub_zone)),
+        forbidden,
+        key: Key {
+            name: key.name.clone(),
+            algorithm: key.algorithm.name().to_owned(),
+            secret: key.secret.clone(),
+        },
+    };
+    let report = dns01_provider::conformance::run(&subject(&target)).await;
+    println!("{report}");
+    report.assert_kept();
+}
+
+#[tokio::test]
+async fn the_promises_are_kept_at_bind() {
+    run("BIND", Primary::Bind).await;
+}
+
+#[tokio::test]
+async fn the_promises_are_kept_at_knot() {
+    run("Knot", Primary::Knot).await;
+}
+
+#[tokio::test]
+async fn the_promises_are_kept_at_powerdns() {
+    run("PowerDNS", Primary::PowerDns).await;
 }

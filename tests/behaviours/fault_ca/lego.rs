@@ -5,7 +5,7 @@ use dns01_tests::fault_ca::{Endpoint, Fault, FaultCa, Moment, Nth, WrongChain};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const NAME: &str = "lego.test";
@@ -119,6 +119,25 @@ fn a_client_killed_before_its_order_is_forwarded_leaves_none_at_the_ca() {
     pause.discard();
     assert!(lego.succeeds(&ca), "the next run is not in the pause's way");
     assert_eq!((ca.count(Endpoint::NewOrder), ca.orders()), (2, 1));
+}
+
+#[test]
+fn what_a_killed_client_had_sent_still_reaches_the_ca_when_it_is_released() {
+    let (ca, _pebble) = fault_ca();
+    let pause = ca.pause(Endpoint::NewOrder, 1, Moment::BeforeForward);
+    let lego = Lego::new();
+    let mut running = lego.command(&ca).spawn().unwrap();
+    pause.reached(Duration::from_secs(20)).unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // Time for the proxy to notice that its client is gone.
+    std::thread::sleep(Duration::from_millis(200));
+    pause.release();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while ca.orders() == 0 {
+        assert!(Instant::now() < deadline, "the order was dropped with its client");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -8,12 +8,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// Writes the configuration and starts it.
-pub(super) fn start(directory: &Path, admin: &Key) -> Service {
+pub(super) fn start(directory: &Path, admin: &Key, keys: &[Key]) -> Service {
     let home = directory.join("knot");
     for folder in ["zones", "db"] {
         std::fs::create_dir_all(home.join(folder)).expect("the rig's directory is writable");
     }
     let path = home.display();
+    let entry = |key: &Key| {
+        let (name, algorithm, secret) = (&key.name, key.algorithm.name(), &key.secret);
+        format!("  - id: {name}\n    algorithm: {algorithm}\n    secret: {secret}\n")
+    };
+    let all_keys: String = keys.iter().chain([admin]).map(entry).collect();
     let configuration = format!(
         r#"server:
     rundir: {path}
@@ -31,10 +36,7 @@ log:
   - target: stderr
     any: info
 key:
-  - id: {admin_name}
-    algorithm: {algorithm}
-    secret: {secret}
-remote:
+{all_keys}remote:
   - id: primary
     address: {PRIMARY}@53
     via: {KNOT}
@@ -81,8 +83,6 @@ template:
     journal-content: none
 "#,
         admin_name = admin.name,
-        algorithm = admin.algorithm.name(),
-        secret = admin.secret,
     );
     std::fs::write(home.join("knot.conf"), configuration).expect("the rig's directory is writable");
     let mut command = server("knotd");
@@ -106,20 +106,17 @@ pub(super) fn add_secondary(directory: &Path, zone: &str, held: bool) {
 pub(super) fn add_primary(directory: &Path, zone: &str, text: &str, key: &Key) {
     let file = directory.join("knot/zones").join(format!("{zone}.zone"));
     std::fs::write(file, text).expect("the rig's directory is writable");
-    let name = &key.name;
+    let (name, acl) = (&key.name, format!("update.{zone}"));
     configure(
         directory,
         &[
-            &["conf-set", &format!("key[{name}]")],
-            &["conf-set", &format!("key[{name}].algorithm"), key.algorithm.name()],
-            &["conf-set", &format!("key[{name}].secret"), &key.secret],
-            &["conf-set", &format!("acl[{name}]")],
-            &["conf-set", &format!("acl[{name}].key"), name],
-            &["conf-set", &format!("acl[{name}].action"), "update"],
-            &["conf-set", &format!("acl[{name}].update-type"), "TXT"],
+            &["conf-set", &format!("acl[{acl}]")],
+            &["conf-set", &format!("acl[{acl}].key"), name],
+            &["conf-set", &format!("acl[{acl}].action"), "update"],
+            &["conf-set", &format!("acl[{acl}].update-type"), "TXT"],
             &["conf-set", &item(zone)],
             &["conf-set", &item_of(zone, "template"), "own"],
-            &["conf-set", &item_of(zone, "acl"), "transfer", "admin", name],
+            &["conf-set", &item_of(zone, "acl"), "transfer", "admin", &acl],
         ],
     );
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = concat!(
     "usage: rig [--keep DIRECTORY] [--zone NAME] -- COMMAND [ARGUMENT…]\n",
@@ -54,25 +54,14 @@ fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Arguments> {
 /// `unshare --kill-child` every process in it to the inner world, so even `kill -9` leaves
 /// nothing running; the mounts and addresses go with their namespaces.
 fn outside(keep: Option<&Path>) -> ExitCode {
-    let temporary =
-        tempfile::Builder::new().prefix("dns01-rig.").tempdir().expect("a temporary directory can be made");
-    let directory = keep.unwrap_or(temporary.path());
-    std::fs::create_dir_all(directory).expect("the directory can be made");
+    let directory = keep.map_or_else(temporary_directory, Path::to_owned);
+    std::fs::create_dir_all(&directory).expect("the directory can be made");
     let directory = directory.canonicalize().expect("the directory was just made");
     let mut command = tokio::process::Command::new("setpriv");
-    command.args([
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--net",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-    ]);
+    command.args(["--pdeathsig", "KILL", "unshare"]);
+    command.args("--net --mount --pid --fork --kill-child --mount-proc".split(' '));
     command.arg(std::env::current_exe().expect("the program has a path")).args(std::env::args_os().skip(1));
-    command.env(INSIDE, directory).env("PATH", path());
+    command.env(INSIDE, &directory).env("PATH", path());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let status = runtime.block_on(async {
@@ -85,7 +74,25 @@ fn outside(keep: Option<&Path>) -> ExitCode {
             }
         }
     });
+    if keep.is_none() {
+        remove(&directory);
+    }
     exit_code(status.expect("a child can be waited for"))
+}
+
+fn temporary_directory() -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("dns01-rig.").tempdir();
+    directory.expect("a temporary directory can be made").keep()
+}
+
+/// Removes the directory, in which a dying server may write for another moment.
+fn remove(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while directory.exists() && Instant::now() < deadline {
+        if std::fs::remove_dir_all(directory).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// Ctrl-C reaches the command by itself and ends it; this waits for the signals that do not.
@@ -156,7 +163,7 @@ fn prepare_network(directory: &Path) {
 fn start_servers(rig: &Rig) -> (Vec<Service>, super::Pebble) {
     let directory = rig.directory();
     let mut named = bind::start(directory, &rig.admin, &rig.keys);
-    let mut knotd = knot::start(directory, &rig.admin);
+    let mut knotd = knot::start(directory, &rig.admin, &rig.keys);
     let mut nsd = nsd::start(directory);
     let mut unbound = unbound::start(directory);
     let mut powerdns = powerdns::start(directory, &rig.powerdns_api_key);

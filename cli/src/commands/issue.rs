@@ -1,0 +1,197 @@
+//! `dns01 issue`: one certificate by flags, or every one of the file.
+
+use crate::args::IssueArguments;
+use crate::errors::{Exit, Failure, Failures};
+use crate::orders::{self, Became, Mood, carry_out};
+use crate::output::words;
+use crate::program::{Program, Session};
+use crate::wanted::{self, Wanted};
+use dns01_core::acme::AcmeError;
+use dns01_core::authority::Authority;
+use dns01_core::config::{Config, parse_duration};
+use dns01_core::store::Store;
+use serde_json::json;
+use std::io::Write as _;
+
+pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result<Exit, Failures> {
+    let config = program.config()?;
+    let mut wanted = match arguments.all {
+        true => all(arguments, &config)?,
+        false => {
+            let one = wanted::from_flags(arguments, &config)?;
+            wanted::warnings(&one).iter().for_each(|warning| program.output.warning(warning));
+            vec![one]
+        }
+    };
+    let mut state = config.state_dir.clone();
+    if arguments.dry_run {
+        for one in &mut wanted {
+            one.ca = wanted::staging_of(&one.ca)?;
+        }
+        // A state of its own, so that nothing of it is ever taken for the real thing.
+        state.push("dry-run");
+    }
+    let events = program.output.progress(wanted.len());
+    let credentials = orders::credentials(&config.credentials, &wanted);
+    let session = Session::open(program, &config, credentials, &state, events).await?;
+    session.sweep(program);
+    let mood = Mood { force: arguments.force, impatient: !arguments.all };
+    let result = obtain(program, &session, wanted, mood).await;
+    finish(program, session, result).await
+}
+
+async fn obtain(
+    program: &Program,
+    session: &Session,
+    mut wanted: Vec<Wanted>,
+    mood: Mood,
+) -> Result<Vec<(String, Became)>, Failures> {
+    agree_to_terms(program, &session.context.store, &mut wanted).await?;
+    carry_out(program, session, wanted, mood).await
+}
+
+/// Shows what became of everything, and ends the session.
+pub(super) async fn finish(
+    program: &Program,
+    session: Session,
+    result: Result<Vec<(String, Became)>, Failures>,
+) -> Result<Exit, Failures> {
+    let exit = match &result {
+        Ok(results) => orders::exit(results),
+        Err(_) => Exit::Done,
+    };
+    let closed = session.close(program).await;
+    program.output.progress_ends();
+    let results = result?;
+    tell(program, &results);
+    Ok(exit.max(closed))
+}
+
+fn all(arguments: &IssueArguments, config: &Config) -> Result<Vec<Wanted>, Failures> {
+    let mut wanted = wanted::from_file(config)?;
+    if wanted.is_empty() {
+        let failure = Failure::usage("usage-no-certificate", "the configuration has no certificate")
+            .with_hint("write a [[certificate]], or name the domains with -d");
+        return Err(failure.into());
+    }
+    if let Some(text) = &arguments.timeout {
+        let timeout = wanted::flag("--timeout", text, parse_duration)?;
+        wanted.iter_mut().for_each(|one| one.timeout = timeout);
+    }
+    wanted.iter_mut().for_each(|one| one.pre_authorize |= arguments.pre_authorize);
+    Ok(wanted)
+}
+
+/// Shows the terms of a CA that is used for the first time, and asks, where there is somebody
+/// to be asked.
+async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted]) -> Result<(), Failures> {
+    if !program.output.can_ask() {
+        return Ok(());
+    }
+    for index in 0..wanted.len() {
+        let ca = wanted[index].ca.clone();
+        if ca.agree_tos {
+            continue;
+        }
+        let authority = Authority::new(ca.clone(), program.clock.clone()).map_err(Failure::from)?;
+        if store.account(&authority.account_name()).await.map_err(Failure::from)?.is_some() {
+            continue;
+        }
+        let directory = authority.client().directory().await.map_err(Failure::from)?;
+        let Some(terms) = directory.meta.terms_of_service.clone() else { continue };
+        if !ask(&format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", ca.name)).await
+        {
+            return Err(Failure::from(AcmeError::TermsNotAgreed { url: Some(terms) }).into());
+        }
+        for one in wanted.iter_mut().filter(|one| one.ca.directory == ca.directory) {
+            one.ca.agree_tos = true;
+        }
+    }
+    Ok(())
+}
+
+/// Asks a question on the terminal; true for yes.
+pub(super) async fn ask(question: &str) -> bool {
+    let question = words::printable(question).into_owned();
+    let answer = tokio::task::spawn_blocking(move || {
+        let _ = write!(std::io::stderr(), "{question} [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+fn tell(program: &Program, results: &[(String, Became)]) {
+    let output = &program.output;
+    for (_, became) in results {
+        if let Became::Failed(failure) = became {
+            output.failure(failure);
+        }
+    }
+    if let [(name, became)] = results {
+        tell_one(program, name, became);
+    } else {
+        let number = |of: fn(&Became) -> bool| results.iter().filter(|(_, became)| of(became)).count();
+        let issued = number(|became| matches!(became, Became::Issued(_)));
+        let not_due = number(|became| matches!(became, Became::NotDue(_)));
+        let waits = number(|became| matches!(became, Became::Waits(_)));
+        let failed = number(|became| matches!(became, Became::Failed(_)));
+        output.say(&format!("{issued} issued · {not_due} not due · {waits} waiting · {failed} failed"));
+    }
+    let documents: Vec<_> = results.iter().map(|(name, became)| document(name, became)).collect();
+    output.document(&json!({ "certificates": documents }));
+}
+
+fn tell_one(program: &Program, name: &str, became: &Became) {
+    let output = &program.output;
+    match became {
+        Became::Issued(issued) => {
+            let advised = if issued.renewal.advised { ", as the CA advises" } else { "" };
+            let from = words::date(issued.renewal.from);
+            output.say("");
+            output.say(&format!(
+                "   {}/fullchain.pem  privkey.pem  chain.pem  cert.pem",
+                issued.directory.display()
+            ));
+            output.say(&format!("   Renewal: from {from}{advised}. Run `dns01 renew` daily."));
+        }
+        Became::NotDue(renewal) => {
+            let advised = if renewal.advised { ", as the CA advises" } else { "" };
+            let from = words::moment(renewal.from);
+            output.say(&format!(
+                "{name} is not due: it is renewed from {from}{advised} (--force obtains a new one now)"
+            ));
+        }
+        Became::Waits(until) => {
+            output.say(&format!("{name} failed lately: the next try is at {}", words::moment(*until)));
+        }
+        Became::Failed(_) => {}
+    }
+}
+
+fn document(name: &str, became: &Became) -> serde_json::Value {
+    match became {
+        Became::Issued(issued) => json!({
+            "certificate": name,
+            "outcome": "issued",
+            "version": issued.version,
+            "serial": issued.serial,
+            "issuer": issued.issuer,
+            "not_before": issued.not_before,
+            "not_after": issued.not_after,
+            "renew_from": issued.renewal.from,
+            "advised": issued.renewal.advised,
+            "directory": issued.directory,
+            "by_another_process": issued.by_another_process,
+        }),
+        Became::NotDue(renewal) => json!({
+            "certificate": name,
+            "outcome": "not-due",
+            "renew_from": renewal.from,
+            "advised": renewal.advised,
+        }),
+        Became::Waits(until) => json!({ "certificate": name, "outcome": "waiting", "next_try": until }),
+        Became::Failed(failure) => json!({ "certificate": name, "outcome": "failed", "error": failure }),
+    }
+}

@@ -1,0 +1,37 @@
+//! `dns01 renew`: what is due, once.
+
+use crate::args::RenewArguments;
+use crate::commands::issue::finish;
+use crate::errors::{Exit, Failures};
+use crate::known;
+use crate::orders::{self, Mood, carry_out};
+use crate::program::{Program, Session};
+use crate::wanted::{self, Wanted};
+use dns01_core::config::parse_duration;
+
+pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<Exit, Failures> {
+    let config = program.config()?;
+    let store = program.store(&config.state_dir).await?;
+    let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
+    store.close().await.map_err(crate::errors::Failure::from)?;
+    let mut senseless = Exit::Done;
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(known.len());
+    for one in known {
+        if let Some(failure) = &one.senseless {
+            program.output.failure(failure);
+            senseless = Exit::SomeFailed;
+        }
+        wanted.extend(one.wanted);
+    }
+    if let Some(text) = &arguments.timeout {
+        let timeout = wanted::flag("--timeout", text, parse_duration)?;
+        wanted.iter_mut().for_each(|one| one.timeout = timeout);
+    }
+    let events = program.output.progress(wanted.len());
+    let credentials = orders::credentials(&config.credentials, &wanted);
+    let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
+    session.sweep(program);
+    let mood = Mood { force: arguments.force, impatient: false };
+    let result = carry_out(program, &session, wanted, mood).await;
+    Ok(finish(program, session, result).await?.max(senseless))
+}

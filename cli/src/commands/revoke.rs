@@ -1,0 +1,115 @@
+//! `dns01 revoke`: by the account's right, or by that of the certificate's own key.
+
+use crate::args::RevokeArguments;
+use crate::errors::{Exit, Failure, Failures};
+use crate::pem;
+use crate::program::Program;
+use crate::wanted::{self, unreadable};
+use dns01_core::acme::{AcmeError, RevocationReason, SoftwareKey};
+use dns01_core::authority::Authority;
+use dns01_core::config::{CaConfig, Config};
+use dns01_core::store::{Store, Version};
+use serde_json::json;
+use std::path::Path;
+
+/// What is to be revoked, and by whose right.
+struct Subject {
+    der: Vec<u8>,
+    /// The certificate's own key, where that is to sign.
+    key: Option<SoftwareKey>,
+    /// The version in the store, where it is ours.
+    number: Option<i64>,
+    ca: CaConfig,
+}
+
+pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Result<Exit, Failures> {
+    let config = program.config()?;
+    let reason = wanted::flag("--reason", &arguments.reason, reason)?;
+    let store = program.store(&config.state_dir).await?;
+    let subject = match (&arguments.name, &arguments.cert) {
+        (Some(name), _) => stored(&store, &config, name, arguments).await?,
+        (None, Some(path)) => file(path, &config, arguments)?,
+        (None, None) => unreachable!("clap wants one of the two"),
+    };
+    let ca = subject.ca.name.clone();
+    let authority = Authority::new(subject.ca, program.clock.clone()).map_err(Failure::from)?;
+    match &subject.key {
+        Some(key) => {
+            let revoked = authority.client().revoke_by_certificate_key(key, &subject.der, reason).await;
+            revoked.map_err(Failure::from)?;
+        }
+        None => {
+            let account = authority.existing_account(&store).await.map_err(Failure::from)?;
+            account.revoke(&subject.der, reason).await.map_err(Failure::from)?;
+        }
+    }
+    if let (Some(name), Some(number)) = (&arguments.name, subject.number) {
+        store.mark_revoked(name, number).await.map_err(Failure::from)?;
+    }
+    store.close().await.map_err(Failure::from)?;
+    let what = arguments.name.clone().unwrap_or_else(|| "the certificate".to_owned());
+    program.output.say(&format!(
+        "{what} is revoked at {ca}; the next `dns01 renew` obtains a new one if it is still wanted"
+    ));
+    program.output.document(&json!({ "certificate": arguments.name, "ca": ca, "revoked": true }));
+    Ok(Exit::Done)
+}
+
+async fn stored(
+    store: &Store,
+    config: &Config,
+    name: &str,
+    arguments: &RevokeArguments,
+) -> Result<Subject, Failure> {
+    let certificate = store.certificate(name).await?;
+    let missing = || {
+        Failure::usage("usage-no-such-certificate", format!("there is no certificate `{name}`"))
+            .with_hint("`dns01 list` lists them")
+    };
+    let current = certificate.and_then(|certificate| certificate.current).ok_or_else(missing)?;
+    let version: Version = store.version(name, current.number).await?.ok_or_else(missing)?;
+    let key = match (&version.key, arguments.by_certificate_key) {
+        (_, false) => None,
+        (Some(key), true) => Some(SoftwareKey::from_pkcs8(key.expose()).map_err(AcmeError::from)?),
+        (None, true) => {
+            let message = format!("the key of `{name}` is not here: it came with a request");
+            return Err(Failure::usage("usage-value", message).with_hint("use --cert and --key"));
+        }
+    };
+    let mut ca = wanted::authority(&arguments.authority, config)?;
+    if arguments.authority.server.is_none() && !arguments.authority.staging {
+        // The CA it came from, with what the flags say of it.
+        ca = wanted::authority_of(&arguments.authority, config, &current.account.ca)?;
+    }
+    let der = pem::first(&version.chain_pem, "CERTIFICATE").ok_or_else(missing)?;
+    Ok(Subject { der, key, number: Some(current.number), ca })
+}
+
+fn file(path: &Path, config: &Config, arguments: &RevokeArguments) -> Result<Subject, Failure> {
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| unreadable(path, &error));
+    let malformed = |path: &Path, what: &str| {
+        Failure::usage("usage-file", format!("`{}` holds no {what} in PEM", path.display()))
+    };
+    let der = pem::first(&read(path)?, "CERTIFICATE").ok_or_else(|| malformed(path, "certificate"))?;
+    let key = match &arguments.key {
+        Some(path) => {
+            let der = pem::first(&read(path)?, "PRIVATE KEY")
+                .ok_or_else(|| malformed(path, "PKCS#8 private key"))?;
+            Some(SoftwareKey::from_pkcs8(&der).map_err(AcmeError::from)?)
+        }
+        None => None,
+    };
+    Ok(Subject { der, key, number: None, ca: wanted::authority(&arguments.authority, config)? })
+}
+
+fn reason(text: &str) -> Result<RevocationReason, String> {
+    match text {
+        "unspecified" => Ok(RevocationReason::Unspecified),
+        "key-compromise" | "keycompromise" => Ok(RevocationReason::KeyCompromise),
+        "superseded" => Ok(RevocationReason::Superseded),
+        "cessation-of-operation" | "cessationofoperation" => Ok(RevocationReason::CessationOfOperation),
+        _ => Err(format!(
+            "`{text}` is none of unspecified, key-compromise, superseded, cessation-of-operation"
+        )),
+    }
+}

@@ -1,0 +1,59 @@
+//! Every certificate there is: those of the file, those that flags asked for, and those that
+//! nobody wants any more.
+
+use crate::errors::{Failure, Failures};
+use crate::remembered::recall;
+use crate::wanted::{self, Wanted};
+use dns01_core::config::{Config, nearest};
+use dns01_core::store::{Certificate, Store};
+
+/// A certificate, as it is wanted and as the store knows it; at least one of the two is there.
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) wanted: Option<Wanted>,
+    pub(crate) stored: Option<Certificate>,
+    /// Why what is remembered of it cannot be used.
+    pub(crate) senseless: Option<Failure>,
+}
+
+/// Every certificate, those of the file first.
+pub(crate) async fn certificates(config: &Config, store: &Store) -> Result<Vec<Known>, Failures> {
+    let mut stored = store.certificates().await.map_err(Failure::from)?;
+    let mut known = Vec::new();
+    for wanted in wanted::from_file(config)? {
+        let name = wanted.certificate.name.to_string();
+        let position = stored.iter().position(|certificate| certificate.name == name);
+        let stored = position.map(|position| stored.swap_remove(position));
+        known.push(Known { name, wanted: Some(wanted), stored, senseless: None });
+    }
+    stored.sort_by(|one, other| one.name.cmp(&other.name));
+    for certificate in stored {
+        let (wanted, senseless) = match recall(&certificate, config) {
+            Ok(wanted) => (wanted, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        known.push(Known { name: certificate.name.clone(), wanted, stored: Some(certificate), senseless });
+    }
+    Ok(known)
+}
+
+/// Those of `known` that are called `names`; all if no name is given.
+pub(crate) fn select(known: Vec<Known>, names: &[String]) -> Result<Vec<Known>, Failure> {
+    for name in names {
+        if !known.iter().any(|one| one.name == *name) {
+            return Err(unknown(name, &known));
+        }
+    }
+    Ok(known.into_iter().filter(|one| names.is_empty() || names.contains(&one.name)).collect())
+}
+
+/// The failure that no certificate is called `name`.
+pub(crate) fn unknown(name: &str, known: &[Known]) -> Failure {
+    let near = nearest(name, known.iter().map(|one| one.name.as_str()));
+    Failure::usage("usage-no-such-certificate", format!("no certificate is called `{name}`")).with_hint(
+        match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`dns01 list` lists them".to_owned(),
+        },
+    )
+}

@@ -1,0 +1,240 @@
+//! Many certificates at once: each is looked up, decided on, and obtained if it is due. One
+//! that fails does not stop the others.
+
+use crate::errors::{Exit, Failure, Failures};
+use crate::output::words;
+use crate::program::{Program, Session};
+use crate::remembered::remember;
+use crate::wanted::Wanted;
+use dns01_core::authority::Authority;
+use dns01_core::config::{CaConfig, CredentialConfig};
+use dns01_core::deploy::FileSet;
+use dns01_core::event::Happening;
+use dns01_core::inventory::Entry;
+use dns01_core::issue::{Context, Issued, Request, issue};
+use dns01_core::keys::CertificateKey;
+use dns01_core::plan::{Decision, Renewal};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What the user says about all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mood {
+    /// Obtain a new one whatever is there.
+    pub(crate) force: bool,
+    /// Try now what would wait after a failure, since somebody asks for it in person.
+    pub(crate) impatient: bool,
+}
+
+/// What became of one certificate.
+#[derive(Debug)]
+pub(crate) enum Became {
+    /// It was obtained.
+    Issued(Box<Issued>),
+    /// It was not due.
+    NotDue(Renewal),
+    /// It failed lately and waits.
+    Waits(Timestamp),
+    /// It failed.
+    Failed(Box<Failure>),
+}
+
+/// The CAs of `wanted`, one each.
+pub(crate) struct Authorities(HashMap<String, Arc<Authority>>);
+
+impl Authorities {
+    /// Makes them; nothing is sent.
+    pub(crate) fn of<'a>(
+        program: &Program,
+        cas: impl IntoIterator<Item = &'a CaConfig>,
+    ) -> Result<Self, Failure> {
+        let mut authorities = HashMap::new();
+        for ca in cas {
+            if !authorities.contains_key(ca.directory.as_str()) {
+                let authority = Authority::new(ca.clone(), program.clock.clone())?;
+                authorities.insert(ca.directory.to_string(), Arc::new(authority));
+            }
+        }
+        Ok(Self(authorities))
+    }
+
+    /// The one of `ca`.
+    pub(crate) fn get(&self, ca: &CaConfig) -> &Arc<Authority> {
+        self.0.get(ca.directory.as_str()).expect("one was made for every CA that is wanted")
+    }
+}
+
+/// The credentials that `wanted` need beside those of the file, which come first.
+pub(crate) fn credentials(file: &[CredentialConfig], wanted: &[Wanted]) -> Vec<CredentialConfig> {
+    let mut credentials: Vec<CredentialConfig> = Vec::new();
+    let chosen = wanted.iter().filter_map(|one| one.credential.as_ref()).map(|chosen| &chosen.config);
+    // One that flags have changed goes before the table it comes from.
+    for credential in chosen.chain(file) {
+        if credentials.iter().all(|known| known.name != credential.name) {
+            credentials.push(credential.clone());
+        }
+    }
+    credentials
+}
+
+/// Obtains what is due of `wanted`, all at the same time. What became of each is in order.
+pub(crate) async fn carry_out(
+    program: &Program,
+    session: &Session,
+    wanted: Vec<Wanted>,
+    mood: Mood,
+) -> Result<Vec<(String, Became)>, Failures> {
+    let authorities = Authorities::of(program, wanted.iter().map(|one| &one.ca))?;
+    let mut running = FuturesUnordered::new();
+    for (index, one) in wanted.into_iter().enumerate() {
+        let authority = Arc::clone(authorities.get(&one.ca));
+        let chosen = one.credential.as_ref().map(|chosen| chosen.config.name.as_str());
+        let context = session.context_through(chosen);
+        // Connections, writers and watchers have tasks of their own; an order mostly waits.
+        running.push(Box::pin(async move {
+            let name = one.certificate.name.to_string();
+            let became = match carry_out_one(&context, &authority, one, mood).await {
+                Ok(became) => became,
+                Err(mut failure) => {
+                    failure.certificate = Some(name.clone());
+                    context.events.of(&name).emit(Happening::Failed {
+                        id: failure.id.to_owned(),
+                        text: failure.message.clone(),
+                        retry_at: failure.retry_at,
+                    });
+                    Became::Failed(failure)
+                }
+            };
+            (index, (name, became))
+        }));
+    }
+    let mut results = Vec::with_capacity(running.len());
+    while let Some(result) = running.next().await {
+        results.push(result);
+    }
+    results.sort_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+async fn carry_out_one(
+    context: &Context,
+    authority: &Arc<Authority>,
+    wanted: Wanted,
+    mood: Mood,
+) -> Result<Became, Box<Failure>> {
+    let now = context.clock.now();
+    let events = context.events.of(wanted.certificate.name.as_str());
+    let failed = |failure: Failure| Box::new(failure);
+    let mut entry = Entry::look_up(&context.store, wanted.certificate.clone(), wanted.csr.is_some())
+        .await
+        .map_err(|error| failed(error.into()))?;
+    if !mood.force {
+        entry.refresh_advice(&context.store, authority, now).await.map_err(|error| failed(error.into()))?;
+    }
+    match entry.decide(mood.force, now) {
+        Decision::Fine(renewal) => {
+            restore_files(context, &entry).await.map_err(failed)?;
+            let from = words::moment(renewal.from);
+            events.emit(Happening::NotDue { text: format!("not due: it is renewed from {from}") });
+            return Ok(Became::NotDue(renewal));
+        }
+        Decision::Wait { until, attempts, .. } if !mood.impatient => {
+            let text = format!(
+                "waits after {}: next try {}",
+                words::count(attempts as usize, "failure"),
+                words::moment(until)
+            );
+            events.emit(Happening::NotDue { text });
+            return Ok(Became::Waits(until));
+        }
+        _ => {}
+    }
+    let request = Request {
+        remembered: remember(&wanted),
+        certificate: wanted.certificate,
+        authority: Arc::clone(authority),
+        csr: wanted.csr,
+        pre_authorize: wanted.pre_authorize,
+        timeout: wanted.timeout,
+    };
+    match issue(context, &request).await {
+        Ok(issued) => Ok(Became::Issued(Box::new(issued))),
+        Err(error) => Err(failed(Failure::of_order(&request, &error))),
+    }
+}
+
+/// A crash between the store and the files leaves the new certificate in the store alone, as
+/// does a file that somebody deleted: what is valid is put in place again.
+async fn restore_files(context: &Context, entry: &Entry) -> Result<(), Failure> {
+    let Some(current) = entry.current() else { return Ok(()) };
+    let name = entry.wanted.name.to_string();
+    let number = u64::try_from(current.number).expect("versions count from 1");
+    if context.live.version(&name) == Some(number) {
+        return Ok(());
+    }
+    let Some(version) = context.store.version(&name, current.number).await? else { return Ok(()) };
+    let private_key = match &version.key {
+        Some(key) => Some(CertificateKey::from_pkcs8(key.expose())?.pem()),
+        None => None,
+    };
+    let (certificate, chain) = leaf_and_rest(&version.chain_pem);
+    let files = FileSet { private_key, certificate: certificate.to_owned(), chain: chain.to_owned() };
+    let live = context.live.clone();
+    let place = tokio::task::spawn_blocking(move || live.place(&name, number, &files));
+    place.await.expect("placing files does not panic")?;
+    Ok(())
+}
+
+/// Our own PEM, leaf first, split after the leaf.
+fn leaf_and_rest(pem: &str) -> (&str, &str) {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let end = pem.find(END).map_or(pem.len(), |at| at + END.len());
+    pem.split_at(end)
+}
+
+/// How the program ends after `results`.
+pub(crate) fn exit(results: &[(String, Became)]) -> Exit {
+    let failures: Vec<&Failure> = results
+        .iter()
+        .filter_map(|(_, became)| match became {
+            Became::Failed(failure) => Some(failure.as_ref()),
+            _ => None,
+        })
+        .collect();
+    match failures.as_slice() {
+        [] => Exit::Done,
+        // The mistake of the one certificate that was asked for is the program's.
+        [only] if results.len() == 1 => only.exit,
+        all if all.len() == results.len() && all.iter().all(|failure| failure.exit == Exit::NothingTried) => {
+            Exit::NothingTried
+        }
+        _ => Exit::SomeFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leaf_is_split_from_the_rest_of_the_chain() {
+        let block =
+            |content: &str| format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n");
+        let chain = [block("leaf"), block("issuer")].concat();
+        assert_eq!(leaf_and_rest(&chain), (block("leaf").as_str(), block("issuer").as_str()));
+        assert_eq!(leaf_and_rest(&block("leaf")), (block("leaf").as_str(), ""));
+    }
+
+    #[test]
+    fn some_failed_unless_nothing_at_all_could_be_tried() {
+        let failed = |exit| ("a".to_owned(), Became::Failed(Box::new(Failure::new("x", "x", exit))));
+        let waits = || ("b".to_owned(), Became::Waits(Timestamp::UNIX_EPOCH));
+        assert_eq!(exit(&[]), Exit::Done);
+        assert_eq!(exit(&[waits()]), Exit::Done);
+        assert_eq!(exit(&[failed(Exit::NothingTried)]), Exit::NothingTried);
+        assert_eq!(exit(&[failed(Exit::NothingTried), waits()]), Exit::SomeFailed);
+        assert_eq!(exit(&[failed(Exit::NothingTried), failed(Exit::SomeFailed)]), Exit::SomeFailed);
+    }
+}

@@ -1,0 +1,183 @@
+//! What every command is handed, and the rooms of the house that some of them open.
+
+use crate::args::GlobalArguments;
+use crate::errors::{Exit, Failure, Failures};
+use crate::output::Output;
+use crate::output::words::count;
+use crate::paths::Paths;
+use crate::providers::PLUGINS;
+use crate::signals::Signals;
+use dns01_core::clock::Clock;
+use dns01_core::config::{Config, CredentialConfig, Flags, Sources};
+use dns01_core::deploy::LiveDirectory;
+use dns01_core::dns::{Dns, DnsSettings};
+use dns01_core::event::Events;
+use dns01_core::issue::{BoundCredential, Context, Routes};
+use dns01_core::records::Records;
+use dns01_core::store::Store;
+use dns01_provider::{Credential, CredentialName};
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The most time that removing records may hold up the end of the program.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(30);
+/// The most time that everything else may.
+const TASKS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every command is handed.
+pub(crate) struct Program {
+    pub(crate) flags: GlobalArguments,
+    pub(crate) output: Output,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) signals: Signals,
+}
+
+impl Program {
+    /// The configuration: the file named by `--config`, or the one at its usual place if there
+    /// is one. Its warnings are shown.
+    pub(crate) fn config(&self) -> Result<Config, Failures> {
+        let paths = Paths::of_this_user();
+        let file = self.flags.config.as_deref().or_else(|| Some(&*paths.config).filter(|path| path.exists()));
+        let flags = Flags {
+            state_dir: self.flags.state_dir.clone().map(absolute),
+            resolvers: self.flags.resolvers.clone(),
+        };
+        let config =
+            Config::load(&Sources { file, state_dir: &paths.state, flags: &flags, plugins: PLUGINS })?;
+        config.warnings.iter().for_each(|warning| self.output.warning(warning));
+        Ok(config)
+    }
+
+    /// Opens the store alone, for commands that only look.
+    pub(crate) async fn store(&self, directory: &Path) -> Result<Store, Failures> {
+        Ok(Store::open(directory, self.clock.clone(), &self.tasks).await.map_err(Failure::from)?)
+    }
+
+    /// Ends what runs in the background.
+    pub(crate) async fn end(&self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        // What does not end in time ends with the process.
+        let _ = tokio::time::timeout(TASKS_PATIENCE, self.tasks.wait()).await;
+    }
+}
+
+/// `path` as every working directory sees it: what is remembered must be found again.
+pub(crate) fn absolute(path: impl AsRef<Path>) -> std::path::PathBuf {
+    std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned())
+}
+
+/// Everything that orders and records need.
+pub(crate) struct Session {
+    pub(crate) context: Context,
+    bound: Vec<BoundCredential>,
+}
+
+impl Session {
+    /// Opens the store in `state`, and makes a writer's credential of each of `credentials`.
+    pub(crate) async fn open(
+        program: &Program,
+        config: &Config,
+        credentials: Vec<CredentialConfig>,
+        state: &Path,
+        events: Events,
+    ) -> Result<Self, Failures> {
+        let mut bound = Vec::with_capacity(credentials.len());
+        for credential in credentials {
+            let provider = config.build_provider(&credential).map_err(Failure::from)?;
+            bound.push(BoundCredential {
+                credential: Credential::new(credential.name, provider),
+                zones: credential.zones,
+                ttl: credential.ttl,
+            });
+        }
+        let store = program.store(state).await?;
+        let writers = bound.iter().map(|one| one.credential.clone());
+        let records = Records::new(store.clone(), writers, program.tasks.clone(), &program.cancel);
+        let settings = DnsSettings { resolvers: config.resolvers.clone(), ..DnsSettings::default() };
+        let dns = Dns::new(settings, program.tasks.clone(), program.cancel.clone());
+        let context = Context::new(
+            store,
+            records,
+            dns,
+            Routes::new(bound.clone()),
+            LiveDirectory::below(state),
+            events,
+            program.tasks.clone(),
+            program.cancel.clone(),
+        );
+        Ok(Self { context, bound })
+    }
+
+    /// The context in which records go through the credential called `name` alone, as for a
+    /// certificate that names one.
+    pub(crate) fn context_through(&self, name: Option<&str>) -> Context {
+        let mut context = self.context.clone();
+        if let Some(name) = name {
+            let only = self.bound.iter().filter(|one| one.credential.name().as_str() == name);
+            context.routes = Routes::new(only.cloned().collect());
+        }
+        context
+    }
+
+    /// Starts to remove what crashed runs have left behind, beside whatever comes next.
+    pub(crate) fn sweep(&self, program: &Program) {
+        let (records, output) = (self.context.records.clone(), program.output.clone());
+        program.tasks.spawn(async move {
+            match records.sweep().await {
+                Ok(swept) if swept.removed > 0 => {
+                    let values = count(swept.removed, "value");
+                    output.note(&format!("removed {values} that an earlier run had left behind"));
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "what earlier runs left behind could not be removed"),
+            }
+        });
+    }
+
+    /// Removes every record that is not to stay, and closes the store. Returns how the program
+    /// ends if that is worse than what the command says.
+    pub(crate) async fn close(self, program: &Program) -> Exit {
+        let swept = self.context.records.shutdown(REMOVAL_PATIENCE).await;
+        let swept = match swept {
+            Ok(mut swept) => {
+                // What another credential wrote is its own run's to remove.
+                let ours = |name: &CredentialName| self.bound.iter().any(|one| one.credential.name() == name);
+                swept.left.retain(|left| ours(&left.credential));
+                swept
+            }
+            Err(error) => {
+                program.output.failure(&Failure::from(error));
+                return Exit::SomeFailed;
+            }
+        };
+        let exit = match swept {
+            swept if swept.left.is_empty() => Exit::Done,
+            swept => {
+                let mut failure =
+                    Failure::new("records-left", "some records could not be removed", Exit::SomeFailed)
+                        .with_hint("they stand in the ledger: the next run removes them, or `dns01 txt gc`");
+                failure.details = swept
+                    .left
+                    .iter()
+                    .map(|left| {
+                        format!(
+                            "{} in zone {} through {}: {}",
+                            left.name, left.zone, left.credential, left.reason
+                        )
+                    })
+                    .collect();
+                program.output.failure(&failure);
+                Exit::SomeFailed
+            }
+        };
+        if let Err(error) = self.context.store.close().await {
+            tracing::warn!(%error, "the store was not closed in good order");
+        }
+        exit
+    }
+}

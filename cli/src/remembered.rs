@@ -1,0 +1,216 @@
+//! What the store remembers of a certificate, so that `renew` can do without the flags.
+//! Credentials are remembered as references, never as values.
+
+use crate::errors::Failure;
+use crate::providers::PLUGINS;
+use crate::wanted::{Chosen, Wanted, quorum};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dns01_core::config::{
+    CaConfig, CaName, CertificateConfig, Config, CredentialConfig, PropagationConfig, Quorum, ZoneConfig,
+    parse_directory, parse_proxy,
+};
+use dns01_core::keys::CertificateRequest;
+use dns01_core::store::Certificate;
+use dns01_provider::{CredentialName, Settings, Zone, ZoneName};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "lowercase")]
+enum Remembered {
+    /// The file says everything.
+    File,
+    /// Everything was said by flags.
+    Flags(Box<ByFlags>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct ByFlags {
+    certificate: CertificateConfig,
+    ca: RememberedCa,
+    credential: Option<RememberedCredential>,
+    csr: Option<String>,
+    pre_authorize: bool,
+    timeout_seconds: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RememberedCa {
+    name: CaName,
+    directory: String,
+    ca_bundle: Option<PathBuf>,
+    proxy: Option<String>,
+    contact: Vec<String>,
+    agree_tos: bool,
+}
+
+/// A table of the file is remembered by its name: what it says may hold a secret, and may change.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RememberedCredential {
+    Table(String),
+    Environment(Environment),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Environment {
+    name: String,
+    provider: String,
+    settings: serde_json::Value,
+    zones: Vec<RememberedZone>,
+    ttl: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RememberedZone {
+    name: ZoneName,
+    id: Option<String>,
+    name_servers: Vec<SocketAddr>,
+    resolvers: Vec<SocketAddr>,
+    timeout_seconds: u64,
+    quorum: String,
+}
+
+/// `wanted` as the store keeps it.
+pub(crate) fn remember(wanted: &Wanted) -> String {
+    let remembered =
+        if wanted.from_file { Remembered::File } else { Remembered::Flags(Box::new(by_flags(wanted))) };
+    serde_json::to_string(&remembered).expect("what is remembered has text keys only")
+}
+
+fn by_flags(wanted: &Wanted) -> ByFlags {
+    let ca = &wanted.ca;
+    ByFlags {
+        certificate: wanted.certificate.clone(),
+        ca: RememberedCa {
+            name: ca.name.clone(),
+            directory: ca.directory.to_string(),
+            ca_bundle: ca.ca_bundle.clone(),
+            proxy: ca.proxy.as_ref().map(ToString::to_string),
+            contact: ca.contact.clone(),
+            agree_tos: ca.agree_tos,
+        },
+        credential: wanted.credential.as_ref().map(chosen),
+        csr: wanted.csr.as_ref().map(|csr| STANDARD.encode(csr.der())),
+        pre_authorize: wanted.pre_authorize,
+        timeout_seconds: wanted.timeout.as_secs(),
+    }
+}
+
+fn chosen(Chosen { config, is_table }: &Chosen) -> RememberedCredential {
+    if *is_table {
+        return RememberedCredential::Table(config.name.to_string());
+    }
+    RememberedCredential::Environment(Environment {
+        name: config.name.to_string(),
+        provider: config.plugin.name.to_owned(),
+        // They hold references to secrets. Any JSON object parses as a JSON value.
+        settings: config.settings.clone().parse().unwrap_or_default(),
+        zones: config.zones.iter().map(zone).collect(),
+        ttl: config.ttl,
+    })
+}
+
+fn zone(zone: &ZoneConfig) -> RememberedZone {
+    RememberedZone {
+        name: zone.zone.name.clone(),
+        id: zone.zone.id.clone(),
+        name_servers: zone.name_servers.clone(),
+        resolvers: zone.resolvers.clone(),
+        timeout_seconds: zone.propagation.timeout.as_secs(),
+        quorum: match zone.propagation.quorum {
+            Quorum::Half => "half".to_owned(),
+            Quorum::All => "all".to_owned(),
+            Quorum::Servers(count) => count.to_string(),
+        },
+    }
+}
+
+/// What was asked for by flags under the name of `certificate`; `None` if the file wants it.
+///
+/// # Errors
+/// What is remembered makes no sense to this version of the program.
+pub(crate) fn recall(certificate: &Certificate, config: &Config) -> Result<Option<Wanted>, Failure> {
+    let senseless = |what: String| {
+        let message = format!("what is remembered of `{}` makes no sense here: {what}", certificate.name);
+        Failure::usage("remembered", message).with_hint("run its `dns01 issue` once more")
+    };
+    let remembered: Remembered =
+        serde_json::from_str(&certificate.request).map_err(|error| senseless(error.to_string()))?;
+    match remembered {
+        Remembered::File => Ok(None),
+        Remembered::Flags(by_flags) => wanted(*by_flags, config).map(Some).map_err(senseless),
+    }
+}
+
+fn wanted(remembered: ByFlags, config: &Config) -> Result<Wanted, String> {
+    let csr = match &remembered.csr {
+        Some(text) => {
+            let der = STANDARD.decode(text).map_err(|error| error.to_string())?;
+            Some(CertificateRequest::parse(&der).map_err(|error| error.to_string())?)
+        }
+        None => None,
+    };
+    let known = remembered.ca;
+    let ca = CaConfig {
+        ca_bundle: known.ca_bundle,
+        proxy: known.proxy.map(|text| parse_proxy(&text)).transpose()?,
+        contact: known.contact,
+        agree_tos: known.agree_tos,
+        ..CaConfig::new(known.name, parse_directory(&known.directory)?)
+    };
+    Ok(Wanted {
+        certificate: remembered.certificate,
+        ca,
+        credential: remembered
+            .credential
+            .map(|credential| recall_credential(credential, config))
+            .transpose()?,
+        csr,
+        pre_authorize: remembered.pre_authorize,
+        timeout: Duration::from_secs(remembered.timeout_seconds),
+        from_file: false,
+    })
+}
+
+fn recall_credential(remembered: RememberedCredential, config: &Config) -> Result<Chosen, String> {
+    match remembered {
+        RememberedCredential::Table(name) => {
+            let table = config.credentials.iter().find(|credential| credential.name.as_str() == name);
+            let config = table.cloned().ok_or_else(|| format!("there is no [dns.{name}] any more"))?;
+            Ok(Chosen { config, is_table: true })
+        }
+        RememberedCredential::Environment(environment) => {
+            Ok(Chosen { config: from_environment(environment)?, is_table: false })
+        }
+    }
+}
+
+fn from_environment(remembered: Environment) -> Result<CredentialConfig, String> {
+    let plugin = PLUGINS.iter().find(|plugin| plugin.name == remembered.provider);
+    let plugin = *plugin.ok_or_else(|| format!("no provider is called `{}`", remembered.provider))?;
+    let serde_json::Value::Object(settings) = remembered.settings else {
+        return Err("the provider's settings are no table".to_owned());
+    };
+    let zones = remembered.zones.into_iter().map(|zone| {
+        Ok(ZoneConfig {
+            zone: Zone { name: zone.name, id: zone.id },
+            name_servers: zone.name_servers,
+            resolvers: zone.resolvers,
+            propagation: PropagationConfig {
+                timeout: Duration::from_secs(zone.timeout_seconds),
+                quorum: quorum(&zone.quorum)?,
+            },
+        })
+    });
+    Ok(CredentialConfig {
+        name: CredentialName::parse(&remembered.name).map_err(|error| error.to_string())?,
+        plugin,
+        zones: zones.collect::<Result<_, String>>()?,
+        settings: Settings::new(settings),
+        ttl: remembered.ttl,
+    })
+}

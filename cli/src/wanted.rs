@@ -1,0 +1,359 @@
+//! Certificates that are wanted: from flags, from the file, or remembered from flags.
+
+use crate::args::{AuthorityArguments, CredentialArguments, IssueArguments};
+use crate::errors::{Failure, Failures};
+use crate::program::absolute;
+use crate::providers::PLUGINS;
+use dns01_core::acme::{ChallengeType, PRESETS, Preset};
+use dns01_core::config::{
+    CaConfig, CaName, CertificateConfig, CertificateName, Config, CredentialConfig, Domain, EabConfig,
+    Mistake, MistakeKind, PropagationConfig, Quorum, ZoneConfig, certificate, nearest, parse_contact,
+    parse_directory, parse_duration, parse_proxy, parse_server,
+};
+use dns01_core::keys::{CertificateRequest, KeyType};
+use dns01_provider::{CredentialName, Environment, SecretRef, Zone, ZoneName};
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// A certificate that is wanted, with all that is needed to obtain it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) certificate: CertificateConfig,
+    pub(crate) ca: CaConfig,
+    /// The credential it was asked for with; else all those of the file.
+    pub(crate) credential: Option<Chosen>,
+    pub(crate) csr: Option<CertificateRequest>,
+    pub(crate) pre_authorize: bool,
+    pub(crate) timeout: Duration,
+    /// True if the file wants it, not a flag.
+    pub(crate) from_file: bool,
+}
+
+/// A credential that was named by a flag.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) config: CredentialConfig,
+    /// True for a table of the file, false for settings from the environment.
+    pub(crate) is_table: bool,
+}
+
+/// Every certificate of the file.
+pub(crate) fn from_file(config: &Config) -> Result<Vec<Wanted>, Failures> {
+    let wanted = config.certificates.iter().map(|certificate| {
+        let ca = certificate.cas.first().expect("a certificate has at least one CA");
+        Ok(Wanted {
+            ca: config.ca(ca).map_err(Failure::from)?,
+            certificate: certificate.clone(),
+            credential: None,
+            csr: None,
+            pre_authorize: false,
+            timeout: config.defaults.timeout,
+            from_file: true,
+        })
+    });
+    wanted.collect::<Result<_, Failure>>().map_err(Failures::from)
+}
+
+/// The certificate that the flags of `issue` describe.
+pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<Wanted, Failures> {
+    let csr = arguments.csr.as_deref().map(read_request).transpose()?;
+    let texts: Vec<String> = match &csr {
+        Some(csr) if arguments.domains.is_empty() => csr.names().to_vec(),
+        _ => arguments.domains.clone(),
+    };
+    let domains = domains(&texts)?;
+    if let Some(csr) = &csr {
+        same_names(csr, &domains)?;
+    }
+    let ca = authority(&arguments.authority, config)?;
+    let name = match &arguments.certificate_name {
+        Some(name) => flag("--cert-name", name, CertificateName::parse)?,
+        None => CertificateName::of(
+            domains.first().ok_or_else(|| Failure::usage("usage-value", "the request names no domain"))?,
+        ),
+    };
+    let key = match &arguments.key_type {
+        Some(text) => flag("--key-type", text, str::parse::<KeyType>)?,
+        None => config.defaults.key,
+    };
+    let challenge = match &arguments.challenge {
+        Some(text) => flag("--challenge", text, challenge)?,
+        None => config.defaults.challenge,
+    };
+    let timeout = match &arguments.timeout {
+        Some(text) => flag("--timeout", text, parse_duration)?,
+        None => config.defaults.timeout,
+    };
+    Ok(Wanted {
+        certificate: CertificateConfig {
+            name,
+            domains,
+            cas: vec![ca.name.clone()],
+            key,
+            reuse_key: arguments.reuse_key,
+            profile: arguments.profile.clone(),
+            challenge,
+            preferred_chain: arguments.preferred_chain.clone(),
+        },
+        ca,
+        credential: credential(&arguments.credential, config)?,
+        csr,
+        pre_authorize: arguments.pre_authorize,
+        timeout,
+        from_file: false,
+    })
+}
+
+/// The warnings that the file's own certificates get when it is read.
+pub(crate) fn warnings(wanted: &Wanted) -> Vec<Mistake> {
+    let redundant = certificate::redundant(&wanted.certificate.domains).into_iter();
+    redundant.map(|(covered, wildcard)| certificate::redundant_name(covered, wildcard)).collect()
+}
+
+/// The domains that people typed; each once.
+pub(crate) fn domains(texts: &[String]) -> Result<Vec<Domain>, Failures> {
+    let mut domains = Vec::with_capacity(texts.len());
+    let mut failures = Vec::new();
+    for text in texts {
+        match Domain::parse(text) {
+            Ok(domain) if domains.contains(&domain) => {}
+            Ok(domain) => domains.push(domain),
+            Err(error) => {
+                let mistake = Mistake::new(MistakeKind::Domain, error.to_string()).with_hint(error.hint());
+                failures.push(Failure::from(mistake));
+            }
+        }
+    }
+    if failures.is_empty() { Ok(domains) } else { Err(Failures(failures)) }
+}
+
+fn read_request(path: &Path) -> Result<CertificateRequest, Failure> {
+    let content = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    CertificateRequest::parse(&content)
+        .map_err(|error| Failure::usage("usage-request", format!("`{}`: {error}", path.display())))
+}
+
+/// A file named on the command line that cannot be read.
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let mut failure = Failure::usage("usage-file", format!("`{}` cannot be read", path.display()));
+    failure.causes = vec![error.to_string()];
+    failure
+}
+
+fn same_names(csr: &CertificateRequest, domains: &[Domain]) -> Result<(), Failure> {
+    let mut asked: Vec<String> = domains.iter().map(ToString::to_string).collect();
+    let mut requested = csr.names().to_vec();
+    asked.sort();
+    requested.sort();
+    if asked == requested {
+        return Ok(());
+    }
+    Err(Failure::usage("usage-request", "the request has other names than -d")
+        .with_hint(format!("leave -d out to take those of the request: {}", requested.join(", "))))
+}
+
+/// `text` of the flag `name` through `parse`.
+pub(crate) fn flag<T, E: Display>(
+    name: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
+    parse(text).map_err(|error| Failure::usage("usage-value", format!("{name}: {error}")))
+}
+
+fn challenge(text: &str) -> Result<ChallengeType, String> {
+    let found = ChallengeType::ALL.into_iter().find(|challenge| challenge.as_str() == text);
+    found.ok_or_else(|| {
+        let all = ChallengeType::ALL.map(ChallengeType::as_str).join(", ");
+        format!("`{text}` is not one of {all}")
+    })
+}
+
+/// The CA that the flags name, with what they say of it over what the file says.
+pub(crate) fn authority(arguments: &AuthorityArguments, config: &Config) -> Result<CaConfig, Failure> {
+    let ca = match &arguments.server {
+        _ if arguments.staging => config.ca(&CaName::new("letsencrypt-staging"))?,
+        Some(text) if text.contains("://") => by_directory(config, flag("--server", text, parse_directory)?),
+        Some(name) => config.ca(&CaName::new(name.as_str()))?,
+        None => config.ca(config.defaults.cas.first().expect("there is a default CA"))?,
+    };
+    with_flags(arguments, ca)
+}
+
+/// The CA with this directory, with what the flags say of it over what the file says.
+pub(crate) fn authority_of(
+    arguments: &AuthorityArguments,
+    config: &Config,
+    directory: &str,
+) -> Result<CaConfig, Failure> {
+    let directory = flag("the stored CA", directory, parse_directory)?;
+    with_flags(arguments, by_directory(config, directory))
+}
+
+fn with_flags(arguments: &AuthorityArguments, mut ca: CaConfig) -> Result<CaConfig, Failure> {
+    if let Some(path) = &arguments.ca_bundle {
+        ca.ca_bundle = Some(absolute(path));
+    }
+    if let Some(text) = &arguments.proxy {
+        ca.proxy = Some(flag("--proxy", text, parse_proxy)?);
+    }
+    if !arguments.email.is_empty() {
+        let contact = arguments.email.iter().map(|text| flag("--email", text, parse_contact));
+        ca.contact = contact.collect::<Result<_, _>>()?;
+    }
+    if let (Some(kid), Some(path)) = (&arguments.eab_kid, &arguments.eab_hmac_key_file) {
+        ca.eab = Some(EabConfig { kid: kid.clone(), hmac_key: SecretRef::File(absolute(path)) });
+    }
+    if let Some(text) = &arguments.account_key_type {
+        ca.account_key = flag("--account-key-type", text, account_key)?;
+    }
+    ca.agree_tos |= arguments.agree_tos;
+    Ok(ca)
+}
+
+fn account_key(text: &str) -> Result<KeyType, String> {
+    match text {
+        "es256" => Ok(KeyType::Ec256),
+        "es384" => Ok(KeyType::Ec384),
+        "rs256" => Ok(KeyType::Rsa2048),
+        _ => text.parse::<KeyType>().map_err(|error| error.to_string()),
+    }
+}
+
+/// The CA of the file, or the preset, with this directory; else one named after its host.
+fn by_directory(config: &Config, directory: Url) -> CaConfig {
+    let configured = config.cas.iter().find(|ca| ca.directory == directory).cloned();
+    let preset = PRESETS.iter().find(|preset| preset.directory == directory.as_str());
+    configured.or_else(|| CaConfig::preset(preset?.name)).unwrap_or_else(|| {
+        let host = directory.host_str().unwrap_or("ca");
+        let name = directory.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        CaConfig::new(CaName::new(name), directory)
+    })
+}
+
+/// The CA that stands in for `ca` in a trial.
+pub(crate) fn staging_of(ca: &CaConfig) -> Result<CaConfig, Failure> {
+    let preset = PRESETS.iter().find(|preset| preset.directory == ca.directory.as_str());
+    let staging = match preset {
+        // What is a staging environment already needs no other.
+        Some(preset) if preset.name.ends_with("-staging") => return Ok(ca.clone()),
+        Some(preset) => preset.staging.and_then(CaConfig::preset),
+        None => None,
+    };
+    let staging = staging.ok_or_else(|| {
+        let all = PRESETS.iter().filter(|preset| preset.staging.is_some());
+        let all: Vec<&str> = all.map(|preset: &Preset| preset.name).collect();
+        Failure::usage(
+            "usage-no-staging",
+            format!("`{}` has no staging environment that is known here", ca.name),
+        )
+        .with_hint(format!("--dry-run works with {}", all.join(", ")))
+    })?;
+    Ok(CaConfig { contact: ca.contact.clone(), agree_tos: ca.agree_tos, proxy: ca.proxy.clone(), ..staging })
+}
+
+/// The credential that the flags name: a table of the file, or a provider with its settings in
+/// the environment.
+pub(crate) fn credential(
+    arguments: &CredentialArguments,
+    config: &Config,
+) -> Result<Option<Chosen>, Failures> {
+    let Some(name) = &arguments.dns else {
+        if config.credentials.is_empty() {
+            let failure = Failure::usage("usage-no-credential", "no DNS provider is named")
+                .with_hint(format!("name one with --dns ({}), or write a [dns.*] table", plugin_names()));
+            return Err(failure.into());
+        }
+        return Ok(None);
+    };
+    let configured = config.credentials.iter().find(|credential| credential.name.as_str() == name);
+    let is_table = configured.is_some();
+    let mut credential = match configured {
+        Some(credential) => credential.clone(),
+        None => from_environment(name, config)?,
+    };
+    let name_servers = arguments.name_servers.iter();
+    let name_servers =
+        name_servers.map(|text| flag("--name-server", text, parse_server)).collect::<Result<Vec<_>, _>>()?;
+    if !arguments.zones.is_empty() {
+        credential.zones = arguments
+            .zones
+            .iter()
+            .map(|text| {
+                flag("--zone", text, zone)
+                    .map(|zone| ZoneConfig { name_servers: name_servers.clone(), ..zone })
+            })
+            .collect::<Result<_, _>>()?;
+    }
+    credential.ttl = arguments.ttl.or(credential.ttl);
+    override_propagation(arguments, &mut credential)?;
+    Ok(Some(Chosen { config: credential, is_table }))
+}
+
+fn override_propagation(
+    arguments: &CredentialArguments,
+    credential: &mut CredentialConfig,
+) -> Result<(), Failure> {
+    let timeout = arguments.propagation_timeout.as_ref();
+    let timeout = timeout.map(|text| flag("--propagation-timeout", text, parse_duration)).transpose()?;
+    let quorum = arguments.quorum.as_ref().map(|text| flag("--quorum", text, quorum)).transpose()?;
+    if (timeout.is_some() || quorum.is_some()) && credential.zones.is_empty() {
+        return Err(Failure::usage("usage-value", "--propagation-timeout and --quorum need --zone")
+            .with_hint("name the zones that they are for"));
+    }
+    for zone in &mut credential.zones {
+        zone.propagation = PropagationConfig {
+            timeout: timeout.unwrap_or(zone.propagation.timeout),
+            quorum: quorum.unwrap_or(zone.propagation.quorum),
+        };
+    }
+    Ok(())
+}
+
+fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Failure> {
+    let Some(plugin) = PLUGINS.iter().find(|plugin| plugin.name == name) else {
+        let tables = config.credentials.iter().map(|credential| credential.name.as_str());
+        let known = tables.chain(PLUGINS.iter().map(|plugin| plugin.name));
+        let hint = match nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("this program has {}", plugin_names()),
+        };
+        let message = format!("no provider and no [dns.*] table is called `{name}`");
+        return Err(Failure::usage("usage-no-provider", message).with_hint(hint));
+    };
+    let look_up = |name: &str| std::env::var(name).ok();
+    let settings = (plugin.from_environment)(&Environment::new(&look_up)).map_err(|error| {
+        let failure = Failure::usage("usage-environment", format!("--dns {name}: {}", error.message));
+        Failure { hint: error.hint, ..failure }
+    })?;
+    let name =
+        CredentialName::parse(name).map_err(|error| Failure::usage("usage-value", error.to_string()))?;
+    Ok(CredentialConfig { name, plugin: *plugin, zones: Vec::new(), settings, ttl: None })
+}
+
+fn plugin_names() -> String {
+    PLUGINS.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ")
+}
+
+fn zone(text: &str) -> Result<ZoneConfig, String> {
+    let (name, id) = match text.split_once('=') {
+        Some((name, id)) => (name, Some(id.to_owned())),
+        None => (text, None),
+    };
+    let name = ZoneName::parse(name).map_err(|error| error.to_string())?;
+    Ok(ZoneConfig::new(Zone { name, id }))
+}
+
+/// `all`, or a number of name servers.
+pub(crate) fn quorum(text: &str) -> Result<Quorum, String> {
+    match text {
+        "half" => Ok(Quorum::Half),
+        "all" => Ok(Quorum::All),
+        _ => text
+            .parse()
+            .map(Quorum::Servers)
+            .map_err(|_| format!("`{text}` is neither `all` nor a number of name servers, 1 or more")),
+    }
+}
