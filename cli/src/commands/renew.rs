@@ -32,6 +32,6 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
     let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };
-    let result = carry_out(program, &session, wanted, mood).await;
+    let result = carry_out(program, &session, &config, wanted, mood).await;
     Ok(finish(program, session, result).await?.max(senseless))
 }

@@ -19,6 +19,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Issued { issuer, not_after } => {
             format!("issued by {}, valid to {}", printable(issuer), date(*not_after))
         }
+        Outcome::Removed { values: 0, left: 0 } => "nothing to remove".to_owned(),
         Outcome::Removed { values, left: 0 } => format!("{} removed", count(*values, "value")),
         Outcome::Removed { values, left } => {
             format!("{} removed, {left} left; the next run removes them", count(*values, "value"))
