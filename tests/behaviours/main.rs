@@ -4,6 +4,7 @@
 
 mod conformance;
 mod crash;
+mod documents;
 mod fault_ca;
 mod fault_names;
 mod rig_leaves_nothing;

@@ -350,3 +350,6 @@ pub(crate) fn no_alias_at(name: &Name) -> Record {
     record.dns_class = DNSClass::NONE;
     record.into_record_of_rdata()
 }
+
+#[cfg(test)]
+mod tests;

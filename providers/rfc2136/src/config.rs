@@ -202,3 +202,111 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     }
     Ok(settings.with("tsig", tsig))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn settings(table: Value) -> Settings {
+        let Value::Object(table) = table else { panic!("a table") };
+        Settings::new(table)
+    }
+
+    #[test]
+    fn a_server_is_an_address_or_a_name_with_or_without_a_port() {
+        for (text, shown) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("ns1.example.net", "ns1.example.net:53"),
+            ("ns1.example.net:5353", "ns1.example.net:5353"),
+        ] {
+            assert_eq!(ServerAddress::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        for text in [
+            "",
+            ":53",
+            "192.0.2.53:0",
+            "192.0.2.53:x",
+            "192.0.2.53:99999",
+            "[2001:db8::53",
+            "[ns1]:53",
+            "a b",
+        ] {
+            let error = ServerAddress::parse(text).unwrap_err();
+            assert_eq!(error.key.as_deref(), Some("server"), "{text}");
+            assert!(error.hint.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_design_pages_table_is_understood() {
+        let config = Config::new(settings(json!({
+            "server": "192.0.2.53:53",
+            "tsig": { "name": "DNS01", "algorithm": "hmac-sha384", "secret": { "env": "LAB_TSIG" } },
+            "timeout": "1m 30s",
+        })))
+        .unwrap();
+        let key = config.tsig.unwrap();
+        assert_eq!(key.name.to_string(), "dns01.");
+        assert_eq!(key.algorithm, Algorithm::HmacSha384);
+        assert_eq!(config.timeout, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn mistakes_name_their_key() {
+        let key = |table| Config::new(settings(table)).unwrap_err().key;
+        let tsig = |algorithm: &str| json!({ "name": "k", "algorithm": algorithm, "secret": { "env": "X" } });
+        assert_eq!(key(json!({ "server": "a b" })).as_deref(), Some("server"));
+        let md5 = json!({ "server": "192.0.2.53", "tsig": tsig("hmac-md5") });
+        assert_eq!(key(md5).as_deref(), Some("tsig.algorithm"));
+        assert_eq!(key(json!({ "server": "192.0.2.53", "timeout": "0s" })).as_deref(), Some("timeout"));
+        let unknown = Config::new(settings(json!({ "server": "192.0.2.53", "sever": 1 }))).unwrap_err();
+        assert!(unknown.message.contains("sever"), "{unknown}");
+    }
+
+    #[test]
+    fn no_debug_shows_a_secret() {
+        let config = Config::new(settings(json!({
+            "server": "192.0.2.53",
+            "tsig": { "name": "k", "secret": { "literal": "c2VjcmV0" } },
+        })));
+        assert!(!format!("{:?}", config.unwrap()).contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn the_environment_names_of_other_tools_work_and_secrets_stay_references() {
+        let from = |set: &[(&str, &str)]| {
+            let look_up =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            from_environment(&Environment::new(&look_up)).and_then(Config::new)
+        };
+        let config = from(&[
+            ("RFC2136_NAMESERVER", "192.0.2.53"),
+            ("RFC2136_TSIG_KEY", "lego."),
+            ("RFC2136_TSIG_ALGORITHM", "hmac-sha512."),
+            ("RFC2136_TSIG_SECRET", "c2VjcmV0"),
+        ])
+        .unwrap();
+        let key = config.tsig.unwrap();
+        assert_eq!(key.algorithm, Algorithm::HmacSha512);
+        assert_eq!(key.secret.to_string(), "environment variable `RFC2136_TSIG_SECRET`");
+        let twin = [
+            ("DNSUPDATE_NAMESERVER", "ns"),
+            ("DNSUPDATE_TSIG_KEY", "k"),
+            ("DNSUPDATE_TSIG_SECRET_FILE", "/run/k"),
+        ];
+        assert_eq!(from(&twin).unwrap().tsig.unwrap().secret.to_string(), "file `/run/k`");
+        assert!(from(&[("RFC2136_NAMESERVER", "ns")]).unwrap().tsig.is_none());
+        for incomplete in [
+            &[("RFC2136_TSIG_KEY", "k")][..],
+            &[("RFC2136_NAMESERVER", "ns"), ("RFC2136_TSIG_KEY", "k")][..],
+            &[("RFC2136_NAMESERVER", "ns"), ("RFC2136_TSIG_SECRET", "x")][..],
+        ] {
+            assert!(from(incomplete).unwrap_err().hint.is_some(), "{incomplete:?}");
+        }
+    }
+}

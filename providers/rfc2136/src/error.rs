@@ -188,7 +188,7 @@ fn response_hint(code: ResponseCode) -> Option<&'static str> {
     Some(match code {
         ResponseCode::Refused => {
             "let the key write TXT at this name: BIND `update-policy { grant KEY name NAME TXT; };`, Knot `acl` with \
-             `update-owner: name`, PowerDNS `TSIG-ALLOW-DNSUPDATE` (it answers so for a wrong key, too)"
+             `update-owner: name`, PowerDNS `TSIG-ALLOW-DNSUPDATE` (it answers so to a wrong key or clock, too)"
         }
         ResponseCode::NotAuth => "`server` must be the zone's primary, and know the key `tsig.name`",
         ResponseCode::NotZone => "check `zones`: the name must lie in the zone",

@@ -303,3 +303,6 @@ fn wire_name(name: &Fqdn) -> Name {
 fn size_of_record(record: &Record) -> usize {
     record.to_bytes().map_or(LARGEST_MESSAGE, |bytes| bytes.len())
 }
+
+#[cfg(test)]
+mod tests;
