@@ -9,7 +9,7 @@ pub(crate) struct Table {
 }
 
 /// No cell is wider than this.
-const WIDEST: usize = 48;
+const WIDEST: usize = 60;
 
 impl Table {
     /// A table under these headings.

@@ -20,8 +20,7 @@ const EFFECTS: usize = 40;
 type Held = (Fqdn, TxtValue);
 
 /// The zone as the world sees it, and what is known from outside of all processes.
-#[derive(Default)]
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct World {
     zone: Mutex<BTreeSet<Held>>,
     /// By process.
@@ -105,8 +104,7 @@ impl Process {
     }
 }
 
-#[derive(Clone)]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unreliable(Arc<Process>);
 
 #[async_trait]
