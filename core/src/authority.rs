@@ -148,16 +148,33 @@ impl Authority {
             .cloned()
     }
 
-    /// Our account, made where there is none, and anew where ours was given up.
+    /// Our account, made where there is none, and anew where ours was given up or the CA knows
+    /// nothing of it any more.
     ///
     /// # Errors
     /// As those of [`Authority::account`].
     pub async fn account_anew(&self, store: &Store) -> Result<Account, AuthorityError> {
-        if self.stored(store).await?.is_some_and(|stored| is_closed(stored.status)) {
-            let fresh = self.plan_registration(store).await?;
-            store.put_account(&fresh).await?;
+        match self.stored(store).await? {
+            Some(stored) if is_closed(stored.status) => {
+                store.put_account(&self.plan_registration(store).await?).await?;
+            }
+            Some(mut stored) if self.is_forgotten(&stored).await? => {
+                stored.url = None;
+                store.put_account(&stored).await?;
+            }
+            _ => {}
         }
         self.account(store).await
+    }
+
+    async fn is_forgotten(&self, stored: &store::Account) -> Result<bool, AuthorityError> {
+        let Some(url) = &stored.url else { return Ok(false) };
+        let account = self.client.account(signer(&stored.key)?, AccountUrl::new(url.clone()));
+        match account.state().await {
+            Err(AcmeError::AccountDoesNotExist) => Ok(true),
+            // Whatever else is wrong shows itself when the account is used.
+            _ => Ok(false),
+        }
     }
 
     /// Our account, if there is one.
