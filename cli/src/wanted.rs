@@ -182,14 +182,17 @@ pub(crate) fn authority(arguments: &AuthorityArguments, config: &Config) -> Resu
     with_flags(arguments, ca)
 }
 
-/// The CA with this directory, with what the flags say of it over what the file says.
+/// The CA that a certificate came from, with what the flags say of it over what is
+/// `remembered` of it, and this over what the file says.
 pub(crate) fn authority_of(
     arguments: &AuthorityArguments,
     config: &Config,
     directory: &str,
+    remembered: Option<CaConfig>,
 ) -> Result<CaConfig, Failure> {
     let directory = flag("the stored CA", directory, parse_directory)?;
-    with_flags(arguments, by_directory(config, directory))
+    let remembered = remembered.filter(|ca| ca.directory == directory);
+    with_flags(arguments, remembered.unwrap_or_else(|| by_directory(config, directory)))
 }
 
 fn with_flags(arguments: &AuthorityArguments, mut ca: CaConfig) -> Result<CaConfig, Failure> {

@@ -4,6 +4,7 @@ use crate::args::RevokeArguments;
 use crate::errors::{Exit, Failure, Failures};
 use crate::pem;
 use crate::program::Program;
+use crate::remembered::recall;
 use crate::wanted::{self, unreadable};
 use dns01_core::acme::{AcmeError, RevocationReason, SoftwareKey};
 use dns01_core::authority::Authority;
@@ -62,12 +63,12 @@ async fn stored(
     name: &str,
     arguments: &RevokeArguments,
 ) -> Result<Subject, Failure> {
-    let certificate = store.certificate(name).await?;
     let missing = || {
         Failure::usage("usage-no-such-certificate", format!("there is no certificate `{name}`"))
             .with_hint("`dns01 list` lists them")
     };
-    let current = certificate.and_then(|certificate| certificate.current).ok_or_else(missing)?;
+    let certificate = store.certificate(name).await?.ok_or_else(missing)?;
+    let current = certificate.current.clone().ok_or_else(missing)?;
     let version: Version = store.version(name, current.number).await?.ok_or_else(missing)?;
     let key = match (&version.key, arguments.by_certificate_key) {
         (_, false) => None,
@@ -80,7 +81,9 @@ async fn stored(
     let mut ca = wanted::authority(&arguments.authority, config)?;
     if arguments.authority.server.is_none() && !arguments.authority.staging {
         // The CA it came from, with what the flags say of it.
-        ca = wanted::authority_of(&arguments.authority, config, &current.account.ca)?;
+        // That of a certificate asked for by flags may be known from these alone.
+        let remembered = recall(&certificate, config).ok().flatten().map(|wanted| wanted.ca);
+        ca = wanted::authority_of(&arguments.authority, config, &current.account.ca, remembered)?;
     }
     let der = pem::first(&version.chain_pem, "CERTIFICATE").ok_or_else(missing)?;
     Ok(Subject { der, key, stored: Some((name.to_owned(), current.number)), ca })
