@@ -2,9 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod alias;
+mod apex_and_wildcard;
 mod conformance;
 mod crash;
 mod fault_ca;
 mod fault_names;
+mod forbidden_name;
+mod foreign_values;
+mod many_zones;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod sub_zone;
+mod two_processes;
