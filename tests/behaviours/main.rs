@@ -4,6 +4,7 @@
 
 mod alias;
 mod apex_and_wildcard;
+mod ca_habits;
 mod conformance;
 mod crash;
 mod fault_ca;
