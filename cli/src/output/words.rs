@@ -19,6 +19,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Issued { issuer, not_after } => {
             format!("issued by {}, valid to {}", printable(issuer), date(*not_after))
         }
+        Outcome::Removed { values: 0, left: 0 } => "nothing to remove".to_owned(),
         Outcome::Removed { values, left: 0 } => format!("{} removed", count(*values, "value")),
         Outcome::Removed { values, left } => {
             format!("{} removed, {left} left; the next run removes them", count(*values, "value"))
@@ -45,12 +46,15 @@ fn written(batches: &[WrittenBatch]) -> String {
     format!("{}{place} {how} ({through})", count(values, "value"))
 }
 
-/// `1 name`, `2 names`, `2 addresses`.
+/// `1 name`, `2 names`, `2 addresses`, `2 tries`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         number if noun.ends_with('s') => format!("{number} {noun}es"),
-        number => format!("{number} {noun}s"),
+        number => match noun.strip_suffix('y') {
+            Some(stem) => format!("{number} {stem}ies"),
+            None => format!("{number} {noun}s"),
+        },
     }
 }
 
