@@ -41,7 +41,7 @@ fn a_profile_that_the_ca_does_not_have_is_named_with_those_it_has() {
     let program = dns01(rig).credentials(&zone);
     let mut command = Authority::own(rig, &pebble).issue(&[zone.name()]);
     command.extend(["--profile", "shrot"].map(str::to_owned));
-    let outcome = program.run(command).failed_with(1).says("`shrot`");
-    let _ = outcome.says("short").says("usual").says("long");
+    let outcome = program.run(command).failed_with(1).says("no-such-profile").says("`shrot`");
+    let _ = outcome.says("`long`, `short`, `usual`");
     assert_eq!(zone.updates(), 0);
 }
