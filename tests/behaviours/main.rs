@@ -3,14 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod accounts;
+mod alias;
+mod apex_and_wildcard;
+mod ca_habits;
 mod certificate_kinds;
 mod conformance;
 mod crash;
 mod documents;
 mod fault_ca;
 mod fault_names;
+mod forbidden_name;
+mod foreign_values;
+mod many_zones;
 mod renewal;
 mod revocation;
 mod rig_leaves_nothing;
 mod rig_stands;
 mod sql;
+mod sub_zone;
+mod two_processes;

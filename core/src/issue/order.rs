@@ -142,7 +142,7 @@ impl Planned {
     /// stored, then the CA is asked.
     pub(super) async fn order(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let watch = run.events.begin(Step::Order);
-        tokio::try_join!(check_caa(run), check_places(run), warm_up(run))?;
+        tokio::try_join!(check_profile(run), check_caa(run), check_places(run), warm_up(run))?;
         if run.request.pre_authorize {
             ahead::prove(run).await?;
         }
@@ -253,6 +253,12 @@ async fn stage_of(
 /// The connection to the CA and a first nonce are there by the time they are needed.
 async fn warm_up(run: &Run<'_>) -> Result<(), IssueError> {
     Ok(run.request.authority.client().warm_up().await?)
+}
+
+/// Asks for no profile that the CA's directory does not name.
+async fn check_profile(run: &Run<'_>) -> Result<(), IssueError> {
+    let Some(profile) = run.profile() else { return Ok(()) };
+    Ok(run.request.authority.client().directory().await?.check_profile(&profile)?)
 }
 
 /// Asks the DNS, as the CA will, whether every name may be certified there.
