@@ -6,5 +6,6 @@ mod conformance;
 mod crash;
 mod fault_ca;
 mod fault_names;
+mod killed;
 mod rig_leaves_nothing;
 mod rig_stands;
