@@ -14,6 +14,7 @@ mod fault_ca;
 mod fault_names;
 mod forbidden_name;
 mod foreign_values;
+mod killed;
 mod many_zones;
 mod renewal;
 mod revocation;
