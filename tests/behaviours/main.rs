@@ -7,5 +7,7 @@ mod crash;
 mod documents;
 mod fault_ca;
 mod fault_names;
+mod name_servers;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod stand;
