@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod caa;
+mod check;
 mod conformance;
 mod crash;
 mod documents;
@@ -11,3 +13,5 @@ mod name_servers;
 mod rig_leaves_nothing;
 mod rig_stands;
 mod stand;
+mod txt;
+mod wildcard_host;
