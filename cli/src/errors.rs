@@ -185,6 +185,7 @@ impl Failure {
         let root = error.root();
         let exit = match error.id() {
             "store" | "ca-unreachable" | "busy" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ if matches!(root, IssueError::BackOff { .. }) => Exit::NothingTried,
             _ => Exit::SomeFailed,
         };
@@ -279,6 +280,7 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         let exit = match error.id() {
             "store" | "ca-unreachable" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ => Exit::SomeFailed,
         };
         let mut failure = Self::of_room(error.id(), &error, error.hint(), exit);

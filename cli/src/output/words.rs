@@ -50,12 +50,15 @@ fn written(batches: &[WrittenBatch]) -> String {
     format!("{}{place} {how} ({through})", count(values, "value"))
 }
 
-/// `1 name`, `2 names`, `2 addresses`.
+/// `1 name`, `2 names`, `2 addresses`, `2 tries`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         number if noun.ends_with('s') => format!("{number} {noun}es"),
-        number => format!("{number} {noun}s"),
+        number => match noun.strip_suffix('y') {
+            Some(stem) => format!("{number} {stem}ies"),
+            None => format!("{number} {noun}s"),
+        },
     }
 }
 

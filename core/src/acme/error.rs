@@ -253,6 +253,11 @@ impl AcmeError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Problem { during: Operation::NewAccount, problem }
+                if matches!(problem.kind, ProblemKind::Unauthorized | ProblemKind::Malformed) =>
+            {
+                "check the key id and the HMAC key that the CA gave you for external account binding"
+            }
             Self::Problem { problem, .. } => return problem_hint(problem),
             Self::RateLimited { help, .. } => {
                 return help.as_ref().map(|url| format!("about this limit: {url}"));

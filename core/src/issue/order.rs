@@ -142,7 +142,7 @@ impl Planned {
     /// stored, then the CA is asked.
     pub(super) async fn order(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let watch = run.events.begin(Step::Order);
-        tokio::try_join!(check_caa(run), check_places(run))?;
+        tokio::try_join!(check_caa(run), check_places(run), warm_up(run))?;
         if run.request.pre_authorize {
             ahead::prove(run).await?;
         }
@@ -250,6 +250,11 @@ async fn stage_of(
     Ok(Stage::Ordered(Ordered { id, order, subject, pending }))
 }
 
+/// The connection to the CA and a first nonce are there by the time they are needed.
+async fn warm_up(run: &Run<'_>) -> Result<(), IssueError> {
+    Ok(run.request.authority.client().warm_up().await?)
+}
+
 /// Asks the DNS, as the CA will, whether every name may be certified there.
 async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
     let directory = run.request.authority.client().directory().await?;
@@ -290,11 +295,16 @@ async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     Ok(())
 }
 
-/// Where the record for `domain` goes, and through which credential.
+/// Where the record for `domain` goes, and through which credential. Found once for each run.
 pub(super) async fn place(run: &Run<'_>, domain: &Domain) -> Result<Place, IssueError> {
     let challenge_name = run.challenge_name(&domain.base)?;
+    if let Some(place) = run.known_place(&challenge_name) {
+        return Ok(place);
+    }
     let location = run.context.dns.locate(&challenge_name, run.context.routes.zones()).await?;
     let route = run.context.routes.to(&location.zone);
     let route = route.ok_or_else(|| IssueError::NoCredential { zone: location.zone.clone() })?;
-    Ok(Place { location, route })
+    let place = Place { location, route };
+    run.remember_place(challenge_name, place.clone());
+    Ok(place)
 }
