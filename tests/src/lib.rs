@@ -5,10 +5,12 @@
 //! - [`program`]: runs the real `dns01` binary against them;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
-//! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send.
+//! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send;
+//! - [`bench`]: the benchmark of `issue` beside its peers.
 //!
 //! All of it is made for tests: what cannot be done panics and says why.
 
+pub mod bench;
 pub mod crash;
 pub mod fault_ca;
 pub mod fault_names;
