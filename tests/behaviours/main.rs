@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod accounts;
+mod bad_input;
 mod certificate_kinds;
 mod conformance;
 mod crash;
@@ -12,4 +13,5 @@ mod renewal;
 mod revocation;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod secrets;
 mod sql;
