@@ -5,6 +5,7 @@
 mod accounts;
 mod alias;
 mod apex_and_wildcard;
+mod bad_input;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;
@@ -23,6 +24,7 @@ mod renewal;
 mod revocation;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod secrets;
 mod sql;
 mod stand;
 mod sub_zone;

@@ -219,12 +219,6 @@ impl Pebble {
         format!("https://{}:{PORT}/dir", self.address)
     }
 
-    /// Where its ACME server listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((self.address, PORT))
-    }
-
     /// Its directory object.
     #[must_use]
     pub fn offers(&self) -> Value {
