@@ -199,9 +199,11 @@ impl Failure {
             failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));
         }
         if matches!(root, IssueError::Propagation(_)) {
-            failure
-                .aftermath
-                .push(format!("nothing was counted against you at {}", request.authority.name()));
+            // Told here only when nothing was left: a removal that failed says so above.
+            let removed =
+                if error.left_behind().is_empty() { "removed: all that was written for it; " } else { "" };
+            let name = request.authority.name();
+            failure.aftermath.push(format!("{removed}nothing was counted against you at {name}"));
         }
         failure
     }

@@ -6,11 +6,13 @@
 //! - [`authority`]: a CA as the command line names it; [`live`]: the files that come of it;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
-//! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send.
+//! - [`crash`]: kills a program just before or just after a chosen rename, fsync, write or send;
+//! - [`bench`]: the benchmark of `issue` beside its peers.
 //!
 //! All of it is made for tests: what cannot be done panics and says why.
 
 pub mod authority;
+pub mod bench;
 pub mod crash;
 pub mod fault_ca;
 pub mod fault_names;

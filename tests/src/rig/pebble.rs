@@ -207,16 +207,16 @@ impl Pebble {
         self.service.wait_ready(|| open(PORT) && open(MANAGEMENT_PORT));
     }
 
+    /// Where it listens, for a proxy before it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((self.address, PORT))
+    }
+
     /// The address of its ACME directory.
     #[must_use]
     pub fn directory(&self) -> String {
         format!("https://{}:{PORT}/dir", self.address)
-    }
-
-    /// Where its ACME server listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((self.address, PORT))
     }
 
     /// Its directory object.
