@@ -56,6 +56,15 @@ impl Program {
         zone.environment().into_iter().fold(self, |program, (name, value)| program.env(name, value))
     }
 
+    /// Gives all runs that follow the CA with this directory, whose terms are agreed to.
+    #[must_use]
+    pub fn ca(self, rig: &Rig, directory: &str) -> Self {
+        self.env("DNS01_SERVER", directory)
+            .env("DNS01_CA_BUNDLE", rig.ca_bundle())
+            .env("DNS01_EMAIL", "ops@example.test")
+            .env("DNS01_AGREE_TOS", "true")
+    }
+
     /// How long each run may take before it is killed.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
@@ -92,15 +101,16 @@ impl Program {
     }
 }
 
-/// `$DNS01_BIN`, else the binary beside this test's own.
+/// `$DNS01_BIN`, else the binary beside this program, or, as a test lives in a folder of its
+/// own, beside that.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("DNS01_BIN") {
         return path.into();
     }
-    let test = std::env::current_exe().expect("a test has a path");
-    let path = test.ancestors().nth(2).expect("tests live in target/debug/deps").join("dns01");
-    assert!(path.exists(), "{} is not built: run me through tests/run", path.display());
-    path
+    let own = std::env::current_exe().expect("a program has a path");
+    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("dns01"));
+    let built = beside.into_iter().find(|path| path.is_file());
+    built.expect("dns01 is built: run me through tests/run")
 }
 
 /// A run in progress. Dropping it kills the process.
@@ -272,6 +282,15 @@ impl Outcome {
     pub fn says(self, text: &str) -> Self {
         assert!(self.stdout.contains(text) || self.stderr.contains(text), "`{text}` is not in:\n{self}");
         self
+    }
+}
+
+impl Outcome {
+    /// The document that `--json` put on standard output.
+    #[track_caller]
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in:\n{self}"))
     }
 }
 
