@@ -185,6 +185,7 @@ impl Failure {
         let root = error.root();
         let exit = match error.id() {
             "store" | "ca-unreachable" | "busy" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ if matches!(root, IssueError::BackOff { .. }) => Exit::NothingTried,
             _ => Exit::SomeFailed,
         };
@@ -198,9 +199,11 @@ impl Failure {
             failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));
         }
         if matches!(root, IssueError::Propagation(_)) {
-            failure
-                .aftermath
-                .push(format!("nothing was counted against you at {}", request.authority.name()));
+            // Told here only when nothing was left: a removal that failed says so above.
+            let removed =
+                if error.left_behind().is_empty() { "removed: all that was written for it; " } else { "" };
+            let name = request.authority.name();
+            failure.aftermath.push(format!("{removed}nothing was counted against you at {name}"));
         }
         failure
     }
@@ -277,6 +280,7 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         let exit = match error.id() {
             "store" | "ca-unreachable" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ => Exit::SomeFailed,
         };
         let mut failure = Self::of_room(error.id(), &error, error.hint(), exit);

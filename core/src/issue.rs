@@ -76,3 +76,15 @@ async fn walk(run: &Run<'_>) -> Result<Issued, IssueError> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn can_be_spawned<F: Future + Send>(_: F) {}
+
+    #[expect(dead_code, reason = "that it compiles is the test")]
+    fn an_order_can_be_spawned(context: &Context, request: &Request) {
+        can_be_spawned(issue(context, request));
+    }
+}

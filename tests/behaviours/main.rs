@@ -2,10 +2,32 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod accounts;
+mod alias;
+mod apex_and_wildcard;
+mod bad_input;
+mod ca_habits;
+mod caa;
+mod certificate_kinds;
+mod check;
 mod conformance;
 mod crash;
 mod documents;
 mod fault_ca;
 mod fault_names;
+mod forbidden_name;
+mod foreign_values;
+mod killed;
+mod many_zones;
+mod name_servers;
+mod renewal;
+mod revocation;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod secrets;
+mod sql;
+mod stand;
+mod sub_zone;
+mod two_processes;
+mod txt;
+mod wildcard_host;

@@ -55,6 +55,15 @@ impl Program {
         zone.environment().into_iter().fold(self, |program, (name, value)| program.env(name, value))
     }
 
+    /// Gives all runs that follow the CA with this directory, whose terms are agreed to.
+    #[must_use]
+    pub fn ca(self, rig: &Rig, directory: &str) -> Self {
+        self.env("DNS01_SERVER", directory)
+            .env("DNS01_CA_BUNDLE", rig.ca_bundle())
+            .env("DNS01_EMAIL", "ops@example.test")
+            .env("DNS01_AGREE_TOS", "true")
+    }
+
     /// How long each run may take before it is killed.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
@@ -234,6 +243,15 @@ impl Outcome {
     pub fn says(self, text: &str) -> Self {
         assert!(self.stdout.contains(text) || self.stderr.contains(text), "`{text}` is not in:\n{self}");
         self
+    }
+}
+
+impl Outcome {
+    /// The document that `--json` put on standard output.
+    #[track_caller]
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in:\n{self}"))
     }
 }
 

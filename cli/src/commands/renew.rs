@@ -21,7 +21,9 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
             program.output.failure(failure);
             senseless = Exit::SomeFailed;
         }
-        wanted.extend(one.wanted);
+        if one.is_kept() || !arguments.names.is_empty() {
+            wanted.extend(one.wanted);
+        }
     }
     if let Some(text) = &arguments.timeout {
         let timeout = wanted::flag("--timeout", text, parse_duration)?;

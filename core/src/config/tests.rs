@@ -1006,6 +1006,7 @@ hint: an address is proved over HTTP or TLS only (RFC 8738): ask for a name
 
 config-domain: `b..test` has an empty label
 7: domains = ["10.0.0.1", "b..test"]
-7:                        ^^^^^^^^^"#
+7:                        ^^^^^^^^^
+hint: there is a dot too many"#
     );
 }

@@ -247,6 +247,7 @@ fn acme_id(error: &AcmeError) -> &'static str {
         AcmeError::TermsNotAgreed { .. } => "terms-not-agreed",
         AcmeError::ExternalAccountRequired => "external-account-required",
         AcmeError::AccountDoesNotExist => "account",
+        AcmeError::NoSuchProfile { .. } => "no-such-profile",
         AcmeError::NoUsableChallenge { .. } => "no-usable-challenge",
         _ => "ca-refused",
     }
