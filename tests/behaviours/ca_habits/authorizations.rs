@@ -38,7 +38,10 @@ fn what_the_ca_reuses_is_not_proved_again() {
 fn what_the_ca_does_not_reuse_is_proved_again() {
     let rig = Rig::get();
     let (pebble, zone) = (rig.pebble().reuse_authorizations(0).start(), rig.zone().create());
-    assert_eq!(twice(rig, &pebble, &zone), [NAMES, NAMES]);
+    let [first, second] = twice(rig, &pebble, &zone);
+    assert_eq!(first, NAMES);
+    // Pebble's dice has a hundred sides, and 0 is "at most 0": it reuses one in a hundred.
+    assert!(second + 3 >= NAMES, "{second} of {NAMES} proved again");
     assert_eq!(zone.updates(), 4);
 }
 
