@@ -51,13 +51,20 @@ enum Stage {
 pub async fn issue(context: &Context, request: &Request) -> Result<Issued, IssueError> {
     let _place = context.place_for_an_order().await;
     let announcement = context.records.announce();
-    let run = match Run::begin(context, request, announcement).await? {
+    let begun = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(IssueError::Interrupted),
+        begun = Run::begin(context, request, announcement) => begun?,
+    };
+    let run = match begun {
         run::Begun::Run(run) => run,
         run::Begun::AnotherProcessDid(issued) => return Ok(issued),
     };
+    // Looked at first: what fails because the program is stopping is no failure of the order.
     let walked = tokio::select! {
-        walked = walk(&run) => walked,
+        biased;
         () = context.cancel.cancelled() => Err(IssueError::Interrupted),
+        walked = walk(&run) => walked,
     };
     run.end(walked).await
 }

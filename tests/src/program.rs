@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -117,8 +118,8 @@ pub struct Running {
     child: Child,
     deadline: Instant,
     start: Instant,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Option<Reader>,
+    stderr: Option<Reader>,
 }
 
 impl Running {
@@ -171,6 +172,22 @@ impl Running {
         self.wait()
     }
 
+    /// Waits until it has said `text` (on either stream) while it goes on.
+    ///
+    /// # Panics
+    /// When it has not in time, with what it did say.
+    #[track_caller]
+    pub fn wait_says(&self, text: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let said = || {
+            [&self.stdout, &self.stderr].map(|reader| reader.as_ref().map_or_else(String::new, Reader::said))
+        };
+        while !said().iter().any(|said| said.contains(text)) {
+            assert!(Instant::now() < deadline, "it did not say `{text}` in time:\n{}", said().concat());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -188,9 +205,7 @@ impl Running {
         }
         let elapsed = self.start.elapsed();
         let status = self.child.wait().expect("a child can be waited for");
-        let text = |reader: Option<JoinHandle<String>>| {
-            reader.map(|thread| thread.join().expect("the reader does not panic")).unwrap_or_default()
-        };
+        let text = |reader: Option<Reader>| reader.map(Reader::all).unwrap_or_default();
         let outcome = Outcome {
             code: status.code(),
             signal: std::os::unix::process::ExitStatusExt::signal(&status),
@@ -211,13 +226,37 @@ impl Drop for Running {
     }
 }
 
-fn collect(mut source: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut octets = Vec::new();
+/// Collects what a stream says.
+struct Reader {
+    said: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Reader {
+    /// What it has said so far.
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// All of it, at its end.
+    fn all(self) -> String {
+        let Self { said, thread } = self;
+        thread.join().expect("the reader does not panic");
+        String::from_utf8_lossy(&said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+fn collect(mut source: impl Read + Send + 'static) -> Reader {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&said);
+    let thread = std::thread::spawn(move || {
+        let mut octets = [0; 4096];
         // What was read before an error still is what it said.
-        let _ = source.read_to_end(&mut octets);
-        String::from_utf8_lossy(&octets).into_owned()
-    })
+        while let Ok(count @ 1..) = source.read(&mut octets) {
+            shared.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&octets[..count]);
+        }
+    });
+    Reader { said, thread }
 }
 
 /// How a run ended.
@@ -291,6 +330,14 @@ mod tests {
         let outcome = shell("echo out; echo err >&2; exit 3", PATIENCE).wait();
         assert_eq!((outcome.code, outcome.signal), (Some(3), None));
         assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn what_it_says_is_heard_while_it_goes_on() {
+        let running = shell("echo ready; exec sleep 60", PATIENCE);
+        running.wait_says("ready", PATIENCE);
+        running.signal(rustix::process::Signal::TERM);
+        assert_eq!(running.wait().stdout, "ready\n");
     }
 
     #[test]

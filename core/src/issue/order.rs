@@ -216,18 +216,21 @@ async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, Issu
         replaces: plan.replaces.clone().map(CertificateId::from_stored),
         ..acme::NewOrder::of(identifiers(&plan.names))
     };
-    match run.account.new_order(&new).await {
-        Err(AcmeError::ReplyLost { .. }) => match run.account.find_open_order(&new.identifiers).await? {
-            OpenOrder::Found(order) => Ok(*order),
-            OpenOrder::None => Ok(run.account.new_order(&new).await?),
-            OpenOrder::NotListed => {
-                run.events
-                    .warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
-                Ok(run.account.new_order(&new).await?)
-            }
-        },
-        opened => Ok(opened?),
+    let lost = match run.account.new_order(&new).await {
+        Err(lost @ AcmeError::ReplyLost { .. }) => lost,
+        opened => return Ok(opened?),
+    };
+    match run.account.find_open_order(&new.identifiers).await? {
+        OpenOrder::Found(order) => return Ok(*order),
+        OpenOrder::None => {}
+        OpenOrder::NotListed => {
+            run.events.warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
+        }
     }
+    tracing::info!(%lost, "ordering once more");
+    // Should the replacement be what the CA stumbles over, a plain order is better than none.
+    let again = acme::NewOrder { replaces: None, ..new };
+    Ok(run.account.new_order(&again).await?)
 }
 
 /// Where an order goes on, by what the CA says of it.

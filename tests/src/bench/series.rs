@@ -5,8 +5,7 @@ use super::client::{Client, Tool};
 use super::figures::{Figures, median};
 use super::measured::{Run, measure, said};
 use crate::fault_ca::{Endpoint, FaultCa, Setup};
-use crate::rig::Rig;
-use crate::rig::query;
+use crate::rig::{Rig, query, wait_until};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -26,7 +25,12 @@ pub(super) fn start(rig: &Rig, form: Form, figures: &mut Figures) {
     let (client, proxy, _bundle) = behind_a_proxy(rig);
     let address = proxy.address();
     drop(proxy);
-    let listener = TcpListener::bind(address).expect("the proxy's address is free again");
+    let mut free = None;
+    wait_until("the proxy's address is free again", PATIENCE, || {
+        free = TcpListener::bind(address).ok();
+        free.is_some()
+    });
+    let listener = free.expect("it was just bound");
     listener.set_nonblocking(true).expect("a listener can be polled");
     let mut times = Vec::new();
     for _ in 0..form.singles {
