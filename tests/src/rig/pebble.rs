@@ -68,7 +68,8 @@ impl<'a> PebbleBuilder<'a> {
         self.set("PEBBLE_WFE_NONCEREJECT", percent)
     }
 
-    /// The share of valid authorizations that a new order gets again, in percent.
+    /// The share of valid authorizations that a new order gets again, in percent. Pebble
+    /// reuses one more in a hundred than it is told, also with 0.
     #[must_use]
     pub fn reuse_authorizations(self, percent: u8) -> Self {
         self.set("PEBBLE_AUTHZREUSE", percent)
