@@ -30,6 +30,7 @@ mod rig_stands;
 mod secrets;
 mod sql;
 mod stand;
+mod state_directory;
 mod sub_zone;
 mod turns;
 mod two_processes;
