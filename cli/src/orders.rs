@@ -11,7 +11,7 @@ use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::deploy::FileSet;
 use dns01_core::event::Happening;
 use dns01_core::inventory::Entry;
-use dns01_core::issue::{Context, Issued, Request, issue};
+use dns01_core::issue::{Context, IssueError, Issued, Request, issue};
 use dns01_core::keys::CertificateKey;
 use dns01_core::plan::{Decision, Renewal};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -133,7 +133,12 @@ async fn carry_out_one(
         .await
         .map_err(|error| failed(error.into()))?;
     if !mood.force {
-        entry.refresh_advice(&context.store, authority, now).await.map_err(|error| failed(error.into()))?;
+        tokio::select! {
+            refreshed = entry.refresh_advice(&context.store, authority, now) => {
+                refreshed.map_err(|error| failed(error.into()))?;
+            }
+            () = context.cancel.cancelled() => return Err(failed(IssueError::Interrupted.into())),
+        }
     }
     match entry.decide(mood.force, now) {
         Decision::Fine(renewal) => {

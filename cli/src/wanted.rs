@@ -69,7 +69,8 @@ pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<
     }
     let ca = authority(&arguments.authority, config)?;
     let name = match &arguments.certificate_name {
-        Some(name) => flag("--cert-name", name, CertificateName::parse)?,
+        Some(name) => flag("--cert-name", name, CertificateName::parse)
+            .map_err(|failure| failure.with_hint("it names a directory below `live`, as `shop` does"))?,
         None => CertificateName::of(
             domains.first().ok_or_else(|| Failure::usage("usage-value", "the request names no domain"))?,
         ),
@@ -197,10 +198,18 @@ pub(crate) fn authority_of(
 
 fn with_flags(arguments: &AuthorityArguments, mut ca: CaConfig) -> Result<CaConfig, Failure> {
     if let Some(path) = &arguments.ca_bundle {
+        // Found out before anything is opened, as every mistake of the command line is.
+        std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         ca.ca_bundle = Some(absolute(path));
     }
     if let Some(text) = &arguments.proxy {
-        ca.proxy = Some(flag("--proxy", text, parse_proxy)?);
+        let proxy = flag("--proxy", text, parse_proxy)?;
+        if proxy.password().is_some() {
+            let message = "--proxy: a password does not belong on a command line";
+            return Err(Failure::usage("usage-value", message)
+                .with_hint("set `HTTPS_PROXY`, or `proxy` in the CA's table of the configuration"));
+        }
+        ca.proxy = Some(proxy);
     }
     if !arguments.email.is_empty() {
         let contact = arguments.email.iter().map(|text| flag("--email", text, parse_contact));

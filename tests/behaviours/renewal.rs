@@ -122,14 +122,14 @@ fn one_certificate_that_fails_does_not_stop_the_others() {
     let rig = Rig::get();
     let (good, bad) = (rig.zone().create(), rig.zone().create());
     let pebble = rig.pebble().start();
-    let program = dns01(rig).ca(rig, &pebble.directory());
+    let program = dns01(rig);
     // The key of the good zone may not write in the bad one.
     let file = program.state().join("dns01.toml");
     let certificate = |name: &str, zone: &Zone| {
         format!("[[certificate]]\nname = \"{name}\"\ndomains = [\"{}\"]\nca = \"lab\"\n", zone.name())
     };
     let text = format!(
-        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\n{}{}{}",
+        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\n{}{}{}",
         pebble.directory(),
         rig.ca_bundle().display(),
         good.table("shared", &[&good, &bad]),
@@ -139,7 +139,7 @@ fn one_certificate_that_fails_does_not_stop_the_others() {
     std::fs::write(&file, text).unwrap();
     let run = |arguments: &[&str]| program.run([arguments, &["--config", file.to_str().unwrap()]].concat());
 
-    let tried = run(&["issue", "--all", "--json"]).failed_with(1).document();
+    let tried = run(&["issue", "--all", "--agree-tos", "--json"]).failed_with(1).document();
     let outcomes = |document: &Value| {
         let of = |index: usize| document["certificates"][index]["outcome"].as_str().unwrap().to_owned();
         (of(0), of(1))

@@ -79,7 +79,10 @@ fn all(arguments: &IssueArguments, config: &Config) -> Result<Vec<Wanted>, Failu
         let timeout = wanted::flag("--timeout", text, parse_duration)?;
         wanted.iter_mut().for_each(|one| one.timeout = timeout);
     }
-    wanted.iter_mut().for_each(|one| one.pre_authorize |= arguments.pre_authorize);
+    for one in &mut wanted {
+        one.pre_authorize |= arguments.pre_authorize;
+        one.ca.agree_tos |= arguments.authority.agree_tos;
+    }
     Ok(wanted)
 }
 
