@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
+mod ca_faults;
 mod conformance;
 mod crash;
 mod fault_ca;
