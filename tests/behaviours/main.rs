@@ -7,6 +7,7 @@ mod after_a_failed_validation;
 mod alias;
 mod apex_and_wildcard;
 mod bad_input;
+mod ca_faults;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;

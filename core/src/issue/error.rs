@@ -78,7 +78,7 @@ pub enum IssueError {
     },
     /// The certificate that came is not the one that was asked for.
     #[error("the CA's certificate was refused: {0}")]
-    Certificate(#[source] CertificateError),
+    Certificate(CertificateError),
     /// A key failed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -253,6 +253,7 @@ fn acme_id(error: &AcmeError) -> &'static str {
     match error {
         AcmeError::RateLimited { .. } | AcmeError::Paused { .. } => "rate-limited",
         AcmeError::Unreachable { .. } | AcmeError::OutOfOrder { .. } => "ca-unreachable",
+        AcmeError::ReplyLost { cause, .. } => acme_id(cause),
         AcmeError::OrderInvalid { .. } => "validation-failed",
         AcmeError::Deadline { .. } => "deadline",
         AcmeError::TermsNotAgreed { .. } => "terms-not-agreed",

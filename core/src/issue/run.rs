@@ -90,7 +90,15 @@ impl<'a> Run<'a> {
         if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
             return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
         }
-        let account = request.authority.account(&context.store).await?.until(deadline);
+        let account = match request.authority.account_until(deadline, &context.store).await {
+            Ok(account) => account,
+            Err(error) => {
+                let error = IssueError::from(error);
+                remember(context, request, &error).await;
+                give_back(lease).await;
+                return Err(error);
+            }
+        };
         let run = Self {
             context,
             request,
@@ -253,12 +261,9 @@ impl<'a> Run<'a> {
             issued => issued,
         };
         if let Err(error) = &walked {
-            self.remember(error).await;
+            remember(self.context, self.request, error).await;
         }
-        // A lease that is not given back ends with this process; what it guarded is done.
-        if let Err(error) = self.lease.release().await {
-            tracing::warn!(%error, "the turn for these names was not given back");
-        }
+        give_back(self.lease).await;
         walked
     }
 
@@ -289,29 +294,6 @@ impl<'a> Run<'a> {
         negative.into_iter().flatten().fold(longest, Duration::max).min(LONGEST_MEMORY)
     }
 
-    async fn remember(&self, error: &IssueError) {
-        let store = &self.context.store;
-        let now = self.context.clock.now();
-        if let Some(back_off) = error.back_off(now) {
-            let stored = store.set_back_off(self.request.authority.directory(), &back_off).await;
-            log_if_lost(stored);
-        }
-        if matches!(error, IssueError::Interrupted) {
-            return;
-        }
-        let attempts = match store.certificate(self.certificate()).await {
-            Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
-            Err(_) => 0,
-        };
-        let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
-        let stale_until = match error.root() {
-            IssueError::Validation { retry_at, .. } => Some(*retry_at),
-            _ => None,
-        };
-        let text = error.to_string();
-        log_if_lost(store.record_failure(self.certificate(), &text, next_try, stale_until).await);
-    }
-
     /// The events' word on a certificate that is in place.
     pub(super) fn tell_issued(&self, issued: &Issued) {
         self.events.emit(Happening::Issued {
@@ -326,6 +308,35 @@ impl<'a> Run<'a> {
     pub(super) fn now(&self) -> Timestamp {
         self.context.clock.now()
     }
+}
+
+/// A lease that is not given back ends with this process; what it guarded is done.
+async fn give_back(lease: Lease) {
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the turn for these names was not given back");
+    }
+}
+
+/// Writes a failure down: when to try again, and when to leave the whole CA alone.
+async fn remember(context: &Context, request: &Request, error: &IssueError) {
+    let (store, name) = (&context.store, request.certificate.name.as_str());
+    let now = context.clock.now();
+    if let Some(back_off) = error.back_off(now) {
+        log_if_lost(store.set_back_off(request.authority.directory(), &back_off).await);
+    }
+    if matches!(error, IssueError::Interrupted) {
+        return;
+    }
+    let attempts = match store.certificate(name).await {
+        Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
+        Err(_) => 0,
+    };
+    let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
+    let stale_until = match error.root() {
+        IssueError::Validation { retry_at, .. } => Some(*retry_at),
+        _ => None,
+    };
+    log_if_lost(store.record_failure(name, &error.to_string(), next_try, stale_until).await);
 }
 
 /// A panic elsewhere does not spoil what these hold.
