@@ -256,6 +256,8 @@ pub enum Outcome {
         confirmed: usize,
         /// Addresses asked.
         addresses: usize,
+        /// Addresses that this machine has no route to, IPv6 ones most often.
+        not_asked: usize,
     },
     /// [`Step::Validate`]
     Validated {
@@ -306,7 +308,7 @@ mod tests {
             what: Happening::Finished {
                 step: Step::Propagate,
                 took: Duration::from_micros(1_234_567),
-                outcome: Outcome::Propagated { confirmed: 7, addresses: 8 },
+                outcome: Outcome::Propagated { confirmed: 7, addresses: 8, not_asked: 0 },
             },
         };
         assert_eq!(

@@ -3,14 +3,19 @@
 //! - [`rig`]: zones, name servers and a CA of a test's own, inside one private network
 //!   namespace (`docs/testing.md` tells how the pieces fit together);
 //! - [`program`]: runs the real `dns01` binary against them;
+//! - [`authority`]: a CA as the command line names it; [`live`]: the files that come of it;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
-//! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send.
+//! - [`crash`]: kills a program just before or just after a chosen rename, fsync, write or send;
+//! - [`bench`]: the benchmark of `issue` beside its peers.
 //!
 //! All of it is made for tests: what cannot be done panics and says why.
 
+pub mod authority;
+pub mod bench;
 pub mod crash;
 pub mod fault_ca;
 pub mod fault_names;
+pub mod live;
 pub mod program;
 pub mod rig;

@@ -36,18 +36,19 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
     let session = Session::open(program, &config, credentials, &state, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: !arguments.all };
-    let result = obtain(program, &session, wanted, mood).await;
+    let result = obtain(program, &session, &config, wanted, mood).await;
     finish(program, session, result).await
 }
 
 async fn obtain(
     program: &Program,
     session: &Session,
+    config: &Config,
     mut wanted: Vec<Wanted>,
     mood: Mood,
 ) -> Result<Vec<(String, Became)>, Failures> {
     agree_to_terms(program, &session.context.store, &mut wanted).await?;
-    carry_out(program, session, wanted, mood).await
+    carry_out(program, session, config, wanted, mood).await
 }
 
 /// Shows what became of everything, and ends the session.

@@ -21,7 +21,9 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
             program.output.failure(failure);
             senseless = Exit::SomeFailed;
         }
-        wanted.extend(one.wanted);
+        if one.is_kept() || !arguments.names.is_empty() {
+            wanted.extend(one.wanted);
+        }
     }
     if let Some(text) = &arguments.timeout {
         let timeout = wanted::flag("--timeout", text, parse_duration)?;
@@ -32,6 +34,6 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
     let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };
-    let result = carry_out(program, &session, wanted, mood).await;
+    let result = carry_out(program, &session, &config, wanted, mood).await;
     Ok(finish(program, session, result).await?.max(senseless))
 }

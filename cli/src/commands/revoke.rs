@@ -18,8 +18,8 @@ struct Subject {
     der: Vec<u8>,
     /// The certificate's own key, where that is to sign.
     key: Option<SoftwareKey>,
-    /// The version in the store, where it is ours.
-    number: Option<i64>,
+    /// The name and the version in the store, where it is ours.
+    stored: Option<(String, i64)>,
     ca: CaConfig,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Resul
     let store = program.store(&config.state_dir).await?;
     let subject = match (&arguments.name, &arguments.cert) {
         (Some(name), _) => stored(&store, &config, name, arguments).await?,
-        (None, Some(path)) => file(path, &config, arguments)?,
+        (None, Some(path)) => file(&store, path, &config, arguments).await?,
         (None, None) => unreachable!("clap wants one of the two"),
     };
     let ca = subject.ca.name.clone();
@@ -44,15 +44,16 @@ pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Resul
             account.revoke(&subject.der, reason).await.map_err(Failure::from)?;
         }
     }
-    if let (Some(name), Some(number)) = (&arguments.name, subject.number) {
-        store.mark_revoked(name, number).await.map_err(Failure::from)?;
+    if let Some((name, number)) = &subject.stored {
+        store.mark_revoked(name, *number).await.map_err(Failure::from)?;
     }
     store.close().await.map_err(Failure::from)?;
-    let what = arguments.name.clone().unwrap_or_else(|| "the certificate".to_owned());
+    let name = subject.stored.map(|(name, _)| name);
+    let what = name.as_deref().unwrap_or("the certificate");
     program.output.say(&format!(
         "{what} is revoked at {ca}; the next `dns01 renew` obtains a new one if it is still wanted"
     ));
-    program.output.document(&json!({ "certificate": arguments.name, "ca": ca, "revoked": true }));
+    program.output.document(&json!({ "certificate": name, "ca": ca, "revoked": true }));
     Ok(Exit::Done)
 }
 
@@ -85,10 +86,15 @@ async fn stored(
         ca = wanted::authority_of(&arguments.authority, config, &current.account.ca, remembered)?;
     }
     let der = pem::first(&version.chain_pem, "CERTIFICATE").ok_or_else(missing)?;
-    Ok(Subject { der, key, number: Some(current.number), ca })
+    Ok(Subject { der, key, stored: Some((name.to_owned(), current.number)), ca })
 }
 
-fn file(path: &Path, config: &Config, arguments: &RevokeArguments) -> Result<Subject, Failure> {
+async fn file(
+    store: &Store,
+    path: &Path,
+    config: &Config,
+    arguments: &RevokeArguments,
+) -> Result<Subject, Failure> {
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| unreadable(path, &error));
     let malformed = |path: &Path, what: &str| {
         Failure::usage("usage-file", format!("`{}` holds no {what} in PEM", path.display()))
@@ -102,7 +108,20 @@ fn file(path: &Path, config: &Config, arguments: &RevokeArguments) -> Result<Sub
         }
         None => None,
     };
-    Ok(Subject { der, key, number: None, ca: wanted::authority(&arguments.authority, config)? })
+    let stored = whose(store, &der).await?;
+    Ok(Subject { der, key, stored, ca: wanted::authority(&arguments.authority, config)? })
+}
+
+/// The certificate in use that `der` is, if it is one of ours.
+async fn whose(store: &Store, der: &[u8]) -> Result<Option<(String, i64)>, Failure> {
+    for certificate in store.certificates().await? {
+        let Some(current) = certificate.current else { continue };
+        let version = store.version(&certificate.name, current.number).await?;
+        if version.and_then(|version| pem::first(&version.chain_pem, "CERTIFICATE")).as_deref() == Some(der) {
+            return Ok(Some((certificate.name, current.number)));
+        }
+    }
+    Ok(None)
 }
 
 fn reason(text: &str) -> Result<RevocationReason, String> {

@@ -93,8 +93,9 @@ impl Live {
         self.screen.suspend(|| super::to_stderr(text));
     }
 
-    /// Leaves the screen as it is.
+    /// Leaves the screen as it is, and what comes next to a line of its own.
     pub(super) fn end(self) {
+        let shown = matches!(&self.kind, Kind::Many(_) | Kind::One { headed: true, .. });
         match self.kind {
             Kind::One { steps, .. } => {
                 for line in steps.values().filter(|line| !line.is_finished()) {
@@ -106,6 +107,9 @@ impl Live {
                 many.sum.set_style(style("   {wide_msg}"));
                 many.sum.finish_with_message(sum(many.total, many.done, many.failed, many.began.elapsed()));
             }
+        }
+        if shown {
+            super::to_stderr("");
         }
     }
 }

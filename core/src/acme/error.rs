@@ -128,6 +128,14 @@ pub enum AcmeError {
     /// The CA gives accounts only to people it knows already.
     #[error("the CA wants an external account binding")]
     ExternalAccountRequired,
+    /// The CA's directory names no such profile.
+    #[error("the CA has no profile `{profile}`")]
+    NoSuchProfile {
+        /// What was asked for.
+        profile: String,
+        /// What there is.
+        offered: Vec<String>,
+    },
     /// The CA has no such service.
     #[error("the CA does not offer {what}")]
     NotOffered {
@@ -282,6 +290,10 @@ impl AcmeError {
             }
             Self::Deadline { .. } => {
                 "allow more time with `--timeout`; the same command goes on with the same order"
+            }
+            Self::NoSuchProfile { offered, .. } if offered.is_empty() => "it has no profiles: leave it out",
+            Self::NoSuchProfile { offered, .. } => {
+                return Some(format!("it has `{}`", offered.join("`, `")));
             }
             Self::AccountDoesNotExist => "register with `dns01 account register`",
             Self::TermsNotAgreed { .. } => "read the terms, then agree with `--agree-tos`",

@@ -380,7 +380,6 @@ impl Account {
                 Err(error) => tracing::warn!(%error, %alternate, "an alternate chain could not be read"),
             }
         }
-        tracing::warn!(preferred, "the CA has no chain with the preferred issuer; its default is taken");
         Ok(reply.body)
     }
 

@@ -48,6 +48,7 @@ struct Inner {
     http: reqwest::Client,
     directory: OnceCell<Directory>,
     nonces: NoncePool,
+    first_nonce: OnceCell<()>,
     in_flight: Semaphore,
 }
 
@@ -139,8 +140,8 @@ impl Client {
         }
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
-        let (directory, nonces) = (OnceCell::new(), NoncePool::default());
-        Ok(Self(Arc::new(Inner { endpoint, limits, clock, http, directory, nonces, in_flight })))
+        let (directory, nonces, first_nonce) = (OnceCell::new(), NoncePool::default(), OnceCell::new());
+        Ok(Self(Arc::new(Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight })))
     }
 
     /// The CA's directory, fetched once.
@@ -161,15 +162,19 @@ impl Client {
         }
     }
 
-    /// Fetches directory and a first nonce, to be called beside other preparations.
+    /// Fetches directory and a first nonce, to be called beside other preparations. Only the
+    /// first call of a client asks; a nonce that was never needed is worth one request.
     ///
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
-        let reply = self.repeat(&ask, Instant::now() + self.0.limits.call).await?;
-        reply.nonce().into_iter().for_each(|nonce| self.0.nonces.put(nonce));
-        Ok(())
+        let first = self.0.first_nonce.get_or_try_init(async || {
+            let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
+            let reply = self.repeat(&ask, Instant::now() + self.0.limits.call).await?;
+            reply.nonce().into_iter().for_each(|nonce| self.0.nonces.put(nonce));
+            Ok(())
+        });
+        first.await.copied()
     }
 
     /// When the CA advises to renew the certificate `id` (RFC 9773 §4.2); nothing is signed.

@@ -169,13 +169,13 @@ impl IssueError {
                 "the old files are untouched; run it again, and tell the CA if it happens again".to_owned(),
             ),
             Self::LeftRecords { error, .. } => error.hint(),
+            Self::Interrupted => Some("run it again: it goes on with the same order".to_owned()),
             Self::Stored { .. } => Some("was `dns01.db` changed by something else?".to_owned()),
             Self::ChallengeName { .. }
             | Self::ForeignName { .. }
             | Self::BackOff { .. }
             | Self::Key(_)
-            | Self::Busy
-            | Self::Interrupted => None,
+            | Self::Busy => None,
         }
     }
 
@@ -247,6 +247,7 @@ fn acme_id(error: &AcmeError) -> &'static str {
         AcmeError::TermsNotAgreed { .. } => "terms-not-agreed",
         AcmeError::ExternalAccountRequired => "external-account-required",
         AcmeError::AccountDoesNotExist => "account",
+        AcmeError::NoSuchProfile { .. } => "no-such-profile",
         AcmeError::NoUsableChallenge { .. } => "no-usable-challenge",
         _ => "ca-refused",
     }

@@ -2,6 +2,7 @@
 
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
+use super::order::Place;
 use crate::acme::{self, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
@@ -10,6 +11,7 @@ use crate::records::{Announcement, Hold};
 use crate::store::{AccountName, Lease, OrderId};
 use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -31,6 +33,7 @@ pub(super) struct Run<'a> {
     hold: Mutex<Option<Hold>>,
     removals: Mutex<Vec<JoinHandle<Removed>>>,
     journal: Mutex<Vec<serde_json::Value>>,
+    places: Mutex<HashMap<Fqdn, Place>>,
     certificate_watch: Mutex<Option<StepWatch>>,
     /// One order at a time for an account and a set of names: some CAs answer two with the
     /// same pending order, and the second finalize would get the other's key.
@@ -93,6 +96,7 @@ impl<'a> Run<'a> {
             hold: Mutex::new(None),
             removals: Mutex::new(Vec::new()),
             journal: Mutex::new(Vec::new()),
+            places: Mutex::default(),
             lease,
         };
         Ok(Begun::Run(Box::new(run)))
@@ -168,6 +172,14 @@ impl<'a> Run<'a> {
             _ => "_acme-challenge".to_owned(),
         };
         base.child(&label).map_err(|source| IssueError::ChallengeName { name: base.clone(), source })
+    }
+
+    pub(super) fn known_place(&self, challenge_name: &Fqdn) -> Option<Place> {
+        locked(&self.places).get(challenge_name).cloned()
+    }
+
+    pub(super) fn remember_place(&self, challenge_name: Fqdn, place: Place) {
+        locked(&self.places).insert(challenge_name, place);
     }
 
     /// The CA's profile to ask for.

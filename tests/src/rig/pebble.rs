@@ -207,6 +207,12 @@ impl Pebble {
         self.service.wait_ready(|| open(PORT) && open(MANAGEMENT_PORT));
     }
 
+    /// Where it listens, for a proxy before it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((self.address, PORT))
+    }
+
     /// The address of its ACME directory.
     #[must_use]
     pub fn directory(&self) -> String {
