@@ -22,6 +22,7 @@ mod foreign_values;
 mod generated;
 mod interrupted;
 mod json_output;
+mod interrupted;
 mod killed;
 mod left_behind;
 mod many_zones;

@@ -23,7 +23,7 @@ pub struct PebbleBuilder<'a> {
     strict: bool,
     external_accounts: BTreeMap<String, String>,
     profiles: Option<Value>,
-    retry_after: (u32, u32),
+    retry_after: (u64, u64),
     caa_identities: Vec<String>,
     resolver: SocketAddr,
     environment: BTreeMap<&'static str, String>,
@@ -102,7 +102,7 @@ impl<'a> PebbleBuilder<'a> {
 
     /// The Retry-After of authorizations and of orders, in seconds.
     #[must_use]
-    pub fn retry_after(mut self, authorization: u32, order: u32) -> Self {
+    pub fn retry_after(mut self, authorization: u64, order: u64) -> Self {
         self.retry_after = (authorization, order);
         self
     }
