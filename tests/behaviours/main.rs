@@ -6,6 +6,7 @@ mod accounts;
 mod alias;
 mod apex_and_wildcard;
 mod bad_input;
+mod bench_quick;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;
