@@ -8,6 +8,7 @@ mod alias;
 mod apex_and_wildcard;
 mod bad_input;
 mod ca_faults;
+mod bench_quick;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;

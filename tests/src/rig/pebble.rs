@@ -208,6 +208,13 @@ impl Pebble {
         self.service.wait_ready(|| open(PORT) && open(MANAGEMENT_PORT));
     }
 
+    /// How long it has logged nothing. This Pebble can lock itself up when orders are opened
+    /// while authorizations are read (docs/testing.md): then it never logs again.
+    #[must_use]
+    pub fn quiet_for(&self) -> Duration {
+        self.service.quiet_for()
+    }
+
     /// Where it listens, for a proxy before it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
