@@ -2,7 +2,7 @@
 
 use dns01_tests::fault_ca::{Endpoint, FaultCa, Setup};
 use dns01_tests::program::{Outcome, Program, dns01};
-use dns01_tests::rig::{Rig, Zone, address};
+use dns01_tests::rig::{Rig, Secondary, Zone, address};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +31,9 @@ impl Bench {
     }
 
     pub(super) fn with(setup: &Setup) -> Self {
-        let zone = Rig::get().zone().create();
+        // NSD gives the old answer now and then for some milliseconds after the new one, while its
+        // old process ends; a validation in a thousand falls into them. Here the CA is at fault.
+        let zone = Rig::get().zone().secondaries(&[Secondary::Knot]).create();
         let ca = FaultCa::start(setup).unwrap();
         let program = dns01(Rig::get()).credentials(&zone);
         Self { zone, ca, program }
