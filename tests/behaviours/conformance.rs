@@ -1,4 +1,5 @@
 //! The conformance suite against every provider, one a module.
 
+mod httpreq;
 mod powerdns;
 mod rfc2136;

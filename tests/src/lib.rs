@@ -4,6 +4,7 @@
 //!   namespace (`docs/testing.md` tells how the pieces fit together);
 //! - [`program`]: runs the real `dns01` binary against them;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
+//! - [`httpreq`]: a strict service that takes lego's httpreq requests;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
 //! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send.
 //!
@@ -12,5 +13,6 @@
 pub mod crash;
 pub mod fault_ca;
 pub mod fault_names;
+pub mod httpreq;
 pub mod program;
 pub mod rig;
