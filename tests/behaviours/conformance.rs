@@ -1,5 +1,7 @@
 //! The conformance suite against every provider, one a module.
 
+mod exec;
+mod httpreq;
 mod powerdns;
 mod rfc2136;
 mod table;
