@@ -4,12 +4,14 @@
 //!   namespace (`docs/testing.md` tells how the pieces fit together);
 //! - [`program`]: runs the real `dns01` binary against them;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
+//! - [`fake_dns_api`]: strict fakes of providers' APIs, whose records are also served over DNS;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
 //! - [`crash`]: kills a program just before or just after a chosen rename, fsync or send.
 //!
 //! All of it is made for tests: what cannot be done panics and says why.
 
 pub mod crash;
+pub mod fake_dns_api;
 pub mod fault_ca;
 pub mod fault_names;
 pub mod program;
