@@ -1,3 +1,4 @@
 //! The conformance suite against every provider, one a module.
 
+mod cloudflare;
 mod rfc2136;

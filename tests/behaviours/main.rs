@@ -4,6 +4,7 @@
 
 mod accounts;
 mod certificate_kinds;
+mod cloudflare;
 mod conformance;
 mod crash;
 mod documents;
