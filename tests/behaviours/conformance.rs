@@ -1,5 +1,6 @@
 //! The conformance suite against every provider, one a module.
 
+mod cloudflare;
 mod exec;
 mod httpreq;
 mod powerdns;

@@ -13,6 +13,7 @@ mod ca_habits;
 mod caa;
 mod certificate_kinds;
 mod check;
+mod cloudflare;
 mod conformance;
 mod crash;
 mod documents;

@@ -6,6 +6,7 @@
 //! - [`authority`]: a CA as the command line names it; [`live`]: the files that come of it;
 //! - [`fault_ca`]: an HTTPS proxy before a real CA, which counts requests and plays faults;
 //! - [`httpreq`]: a strict service that takes lego's httpreq requests;
+//! - [`fake_dns_api`]: strict fakes of providers' APIs, whose records are also served over DNS;
 //! - [`fault_names`]: authoritative name servers that are lame, silent, stale, slow or lossy;
 //! - [`crash`]: kills a program just before or just after a chosen rename, fsync, write or send;
 //! - [`bench`]: the benchmark of `issue` beside its peers.
@@ -15,6 +16,7 @@
 pub mod authority;
 pub mod bench;
 pub mod crash;
+pub mod fake_dns_api;
 pub mod fault_ca;
 pub mod fault_names;
 pub mod live;
