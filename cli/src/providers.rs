@@ -4,6 +4,8 @@ use dns01_provider::Plugin;
 
 /// The providers that this program has.
 pub(crate) const PLUGINS: &[Plugin] = &[
+    #[cfg(feature = "powerdns")]
+    dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]
     dns01_provider_rfc2136::PLUGIN,
 ];

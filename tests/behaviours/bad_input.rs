@@ -48,7 +48,7 @@ fn a_name_that_cannot_be_certified_is_refused_with_its_reason() {
             "hint: a wildcard is `*.` and then a name",
         ),
         ("a..example.test", "has an empty label", "hint: there is a dot too many"),
-        ("one.test two.test", "has the character ' '", "hint: each name takes a `-d` of its own"),
+        ("one.test two.test", "has the character ' '", "hint: several names take a comma between them"),
         (&long_label, "has a label of 64 octets", "63 is the most"),
         (&long_name, "is 256 characters long", "253 is the most"),
         (&no_room, "is too long to prove", "hint: `*."),

@@ -1,4 +1,5 @@
 //! The conformance suite against every provider, one a module.
 
+mod powerdns;
 mod rfc2136;
 mod table;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod accounts;
+mod after_a_failed_validation;
 mod alias;
 mod apex_and_wildcard;
 mod bad_input;
+mod ca_faults;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;
@@ -17,7 +19,9 @@ mod fault_ca;
 mod fault_names;
 mod forbidden_name;
 mod foreign_values;
+mod generated;
 mod interrupted;
+mod json_output;
 mod killed;
 mod left_behind;
 mod many_zones;
@@ -30,7 +34,9 @@ mod rig_stands;
 mod secrets;
 mod sql;
 mod stand;
+mod state_directory;
 mod sub_zone;
+mod terminal;
 mod turns;
 mod two_processes;
 mod txt;

@@ -855,7 +855,8 @@ domains = ["a_b c.test"]
         ),
         r#"config-domain: `a_b c.test` has the character ' '
 2: domains = ["a_b c.test"]
-2:            ^^^^^^^^^^^^"#
+2:            ^^^^^^^^^^^^
+hint: several names take a comma between them, or a `-d` each"#
     );
 }
 

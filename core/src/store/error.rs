@@ -29,7 +29,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// `dns01.db` is something else, or damaged.
-    #[error("`{}` is not a dns01 database", path.display())]
+    #[error("`{}` is damaged, or not a dns01 database", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,

@@ -81,7 +81,7 @@ pub(crate) fn provider(server: SocketAddr, key: &Key) -> Arc<dyn DnsProvider> {
 }
 
 /// `dig` and `nsupdate`, which share nothing with the plugin.
-struct Tools {
+pub(crate) struct Tools {
     server: SocketAddr,
     key_file: tempfile::NamedTempFile,
 }
@@ -93,7 +93,7 @@ impl fmt::Debug for Tools {
 }
 
 impl Tools {
-    fn new(target: &Target) -> Self {
+    pub(crate) fn new(target: &Target) -> Self {
         let Key { name, algorithm, secret } = &target.key;
         let mut key_file = tempfile::NamedTempFile::new().expect("a temporary file");
         writeln!(key_file, "key \"{name}\" {{ algorithm {algorithm}; secret \"{secret}\"; }};")
