@@ -19,7 +19,7 @@ pub mod crash;
 pub mod fake_dns_api;
 pub mod fault_ca;
 pub mod fault_names;
-pub mod live;
 pub mod httpreq;
+pub mod live;
 pub mod program;
 pub mod rig;

@@ -55,11 +55,11 @@ fn the_configuration_names_the_proxy() {
 
 #[test]
 fn a_dead_proxy_is_named_without_its_password() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let closed = ClosedPort::take().unwrap();
     let url = format!("http://user:hunter2@{}", closed.address());
     // A password on the command line is refused, so it comes by the environment.
-    let bench = Bench { program: bench.program.env("HTTPS_PROXY", &url), ..bench };
+    bench.program = dns01(Rig::get()).credentials(&bench.zone).env("HTTPS_PROXY", &url);
     let outcome = bench.issue(&["--log", "trace"]).failed_with(3);
     let outcome =
         outcome.says("id=ca-unreachable").says(&format!("the proxy failed (`{}`", closed.address()));
