@@ -101,6 +101,16 @@ impl Failure {
         self
     }
 
+    /// The last validation failed, and resolvers may remember why until `until`.
+    pub(crate) fn too_soon(until: Timestamp) -> Self {
+        let until_then = words::exact_moment(until);
+        let message = format!(
+            "the CA has just looked in vain, and its resolvers may remember what they saw until {until_then}"
+        );
+        let failure = Failure::new("too-soon", message, Exit::NothingTried);
+        Self { retry_at: Some(until), ..failure.with_hint("wait until then, or use --force") }
+    }
+
     /// Keeps what lies behind `error`.
     pub(crate) fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |error| error.source());
@@ -193,7 +203,7 @@ impl Failure {
         failure.details = details(root);
         failure.retry_at = error.retry_at();
         if let Some(at) = failure.retry_at {
-            failure.aftermath.push(format!("the next try makes sense from {}", words::moment(at)));
+            failure.aftermath.push(format!("the next try makes sense from {}", words::exact_moment(at)));
         }
         for left in error.left_behind() {
             failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));

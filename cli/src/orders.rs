@@ -147,6 +147,9 @@ async fn carry_out_one(
             events.emit(Happening::NotDue { text: format!("not due: it is renewed from {from}") });
             return Ok(Became::NotDue(renewal));
         }
+        Decision::Wait { stale_until: Some(until), .. } if mood.impatient => {
+            return Err(failed(Failure::too_soon(until)));
+        }
         Decision::Wait { until, attempts, .. } if !mood.impatient => {
             let text = format!(
                 "waits after {}: next try {}",

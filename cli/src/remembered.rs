@@ -89,7 +89,8 @@ fn by_flags(wanted: &Wanted) -> ByFlags {
             name: ca.name.clone(),
             directory: ca.directory.to_string(),
             ca_bundle: ca.ca_bundle.clone(),
-            proxy: ca.proxy.as_ref().map(ToString::to_string),
+            // With a password it stays where it came from, which can only be the file.
+            proxy: ca.proxy.as_ref().filter(|url| url.password().is_none()).map(ToString::to_string),
             contact: ca.contact.clone(),
             agree_tos: ca.agree_tos,
         },
@@ -155,12 +156,15 @@ fn wanted(remembered: ByFlags, config: &Config) -> Result<Wanted, String> {
         None => None,
     };
     let known = remembered.ca;
+    let directory = parse_directory(&known.directory)?;
+    let in_file = config.cas.iter().find(|ca| ca.directory == directory);
+    let proxy = known.proxy.map(|text| parse_proxy(&text)).transpose()?;
     let ca = CaConfig {
         ca_bundle: known.ca_bundle,
-        proxy: known.proxy.map(|text| parse_proxy(&text)).transpose()?,
+        proxy: proxy.or_else(|| in_file?.proxy.clone()),
         contact: known.contact,
         agree_tos: known.agree_tos,
-        ..CaConfig::new(known.name, parse_directory(&known.directory)?)
+        ..CaConfig::new(known.name, directory)
     };
     Ok(Wanted {
         certificate: remembered.certificate,

@@ -203,7 +203,13 @@ fn with_flags(arguments: &AuthorityArguments, mut ca: CaConfig) -> Result<CaConf
         ca.ca_bundle = Some(absolute(path));
     }
     if let Some(text) = &arguments.proxy {
-        ca.proxy = Some(flag("--proxy", text, parse_proxy)?);
+        let proxy = flag("--proxy", text, parse_proxy)?;
+        if proxy.password().is_some() {
+            let message = "--proxy: a password does not belong on a command line";
+            return Err(Failure::usage("usage-value", message)
+                .with_hint("set `HTTPS_PROXY`, or `proxy` in the CA's table of the configuration"));
+        }
+        ca.proxy = Some(proxy);
     }
     if !arguments.email.is_empty() {
         let contact = arguments.email.iter().map(|text| flag("--email", text, parse_contact));

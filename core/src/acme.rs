@@ -11,7 +11,7 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `directory`, `preset` | where a CA does what; CAs known by name |
-//! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits` | one signed request, with all its repetitions |
+//! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits`, `shared` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
 //! | `ordering`, `revocation` | what an account does with them, and waiting |
@@ -37,6 +37,7 @@ mod reach;
 mod renewal_info;
 mod reply;
 mod revocation;
+mod shared;
 mod signer;
 mod transport;
 
@@ -55,6 +56,7 @@ pub use preset::{ExternalAccount, PRESETS, Preset};
 pub use problem::{Problem, ProblemKind};
 pub use renewal_info::{CertificateId, RenewalInfo};
 pub use revocation::RevocationReason;
+pub(crate) use shared::{AsAcme, Shared};
 pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
 pub use transport::{CaEndpoint, Client};
 

@@ -1,8 +1,8 @@
 //! A CA of the configuration, and our account there: where the ACME client meets the store.
 
 use crate::acme::{
-    Account, AccountUrl, AcmeError, CaEndpoint, Client, ExternalAccountBinding, Limits, NewAccount, Signer,
-    SoftwareKey,
+    Account, AccountUrl, AcmeError, AsAcme, CaEndpoint, Client, ExternalAccountBinding, Limits, NewAccount,
+    Shared, Signer, SoftwareKey,
 };
 use crate::clock::Clock;
 use crate::config::{CaConfig, CaName};
@@ -10,7 +10,7 @@ use crate::store::{self, AccountName, AccountStatus, KeyBytes, Store, StoreError
 use dns01_provider::SecretError;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// The label of the one account that a CA has, until several are wanted.
 const LABEL: &str = "default";
@@ -19,7 +19,7 @@ const LABEL: &str = "default";
 pub struct Authority {
     config: CaConfig,
     client: Client,
-    account: OnceCell<Account>,
+    account: Shared<Account>,
 }
 
 /// Why a CA cannot be spoken to, or our account there not be had.
@@ -66,6 +66,15 @@ pub enum AuthorityError {
     Store(#[from] StoreError),
 }
 
+impl AsAcme for AuthorityError {
+    fn as_acme(&self) -> Option<&AcmeError> {
+        match self {
+            Self::Acme(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl AuthorityError {
     /// What the reader can do about it.
     #[must_use]
@@ -101,7 +110,7 @@ impl Authority {
             user_agent: concat!("dns01/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let client = Client::new(endpoint, Limits::default(), clock)?;
-        Ok(Self { config, client, account: OnceCell::new() })
+        Ok(Self { config, client, account: Shared::default() })
     }
 
     /// Its name in the configuration.
@@ -139,10 +148,22 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`]; [`AcmeError::TermsNotAgreed`] among them until the terms are agreed to.
     pub async fn account(&self, store: &Store) -> Result<Account, AuthorityError> {
+        self.account_through(&self.client, store).await
+    }
+
+    /// Our account, made where there is none by `deadline`; all that it does ends then.
+    ///
+    /// # Errors
+    /// As [`Authority::account`].
+    pub async fn account_until(&self, deadline: Instant, store: &Store) -> Result<Account, AuthorityError> {
+        Ok(self.account_through(&self.client.until(deadline), store).await?.until(deadline))
+    }
+
+    async fn account_through(&self, client: &Client, store: &Store) -> Result<Account, AuthorityError> {
         self.account
-            .get_or_try_init(async || match self.stored(store).await? {
-                Some(stored) => self.open(store, stored).await,
-                None => self.register(store).await,
+            .get(async || match self.stored(store).await? {
+                Some(stored) => self.open(client, store, stored).await,
+                None => self.register(client, store).await,
             })
             .await
             .cloned()
@@ -156,7 +177,7 @@ impl Authority {
     pub async fn account_anew(&self, store: &Store) -> Result<Account, AuthorityError> {
         match self.stored(store).await? {
             Some(stored) if is_closed(stored.status) => {
-                store.put_account(&self.plan_registration(store).await?).await?;
+                store.put_account(&self.plan_registration(&self.client, store).await?).await?;
             }
             Some(mut stored) if self.is_forgotten(&stored).await? => {
                 stored.url = None;
@@ -194,11 +215,18 @@ impl Authority {
 
     /// The stored account, ready for use. One whose registration or change of key was cut
     /// short is finished first.
-    async fn open(&self, store: &Store, stored: store::Account) -> Result<Account, AuthorityError> {
+    async fn open(
+        &self,
+        client: &Client,
+        store: &Store,
+        stored: store::Account,
+    ) -> Result<Account, AuthorityError> {
         if is_closed(stored.status) {
             return Err(AuthorityError::Closed { ca: self.name().clone(), status: stored.status });
         }
-        let Some(url) = &stored.url else { return self.finish_registration(store, stored).await };
+        let Some(url) = &stored.url else {
+            return self.finish_registration(client, store, stored).await;
+        };
         let signer = signer(&stored.key)?;
         let account = self.client.account(signer, AccountUrl::new(url.clone()));
         match &stored.next_key {
@@ -210,17 +238,21 @@ impl Authority {
         }
     }
 
-    async fn register(&self, store: &Store) -> Result<Account, AuthorityError> {
-        let fresh = self.plan_registration(store).await?;
+    async fn register(&self, client: &Client, store: &Store) -> Result<Account, AuthorityError> {
+        let fresh = self.plan_registration(client, store).await?;
         // Another process may have been quicker: the first one stored is the account.
         let stored = store.add_account(&fresh).await?;
-        self.finish_registration(store, stored).await
+        self.finish_registration(client, store, stored).await
     }
 
     /// A new account with its key, which the CA does not know of yet.
-    async fn plan_registration(&self, store: &Store) -> Result<store::Account, AuthorityError> {
+    async fn plan_registration(
+        &self,
+        client: &Client,
+        store: &Store,
+    ) -> Result<store::Account, AuthorityError> {
         // What the CA would refuse anyhow is found out before a key is made and stored.
-        let terms = self.client.directory().await?.meta.terms_of_service.clone();
+        let terms = client.directory().await?.meta.terms_of_service.clone();
         if terms.is_some() && !self.config.agree_tos {
             return Err(AcmeError::TermsNotAgreed { url: terms }.into());
         }
@@ -244,6 +276,7 @@ impl Authority {
 
     async fn finish_registration(
         &self,
+        client: &Client,
         store: &Store,
         mut stored: store::Account,
     ) -> Result<Account, AuthorityError> {
@@ -252,12 +285,14 @@ impl Authority {
             terms_agreed: self.config.agree_tos || stored.terms_agreed.is_some(),
             external_account: self.external_account().await?,
         };
-        let registration = self.client.create_account(signer(&stored.key)?, &new).await?;
+        let signer = signer(&stored.key)?;
+        let registration = client.create_account(Arc::clone(&signer), &new).await?;
         stored.url = Some(registration.account.url().to_string());
         stored.status = AccountStatus::Valid;
         stored.contacts = new.contact;
         store.put_account(&stored).await?;
-        Ok(registration.account)
+        // What is kept has no deadline.
+        Ok(self.client.account(signer, registration.account.url().clone()))
     }
 
     async fn external_account(&self) -> Result<Option<ExternalAccountBinding>, AuthorityError> {

@@ -313,7 +313,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
-            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8}"#
+            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8,"not_asked":0}"#
         );
     }
 }

@@ -22,15 +22,14 @@ fn a_cname_and_a_dname_lead_into_another_zone_with_another_key() {
     let names = names.each_ref().map(String::as_str);
     let program = dns01(rig);
     let command = Authority::shared(rig).issue_all(&program, &[&zone, &other], &[("host", &names)]);
-    let mut running = program.start(command);
     let mut seen = Vec::new();
-    while running.is_running() {
+    let outcome = program.start(command).watch(|| {
         let now = other.all_txt();
         if now.len() > seen.len() {
             seen = now;
         }
-    }
-    let _ = running.wait().succeeded();
+    });
+    let _ = outcome.succeeded();
     Live::of(&program, "host").verified(&names, &rig.ca_root());
     let owners: Vec<String> = seen.into_iter().map(|(owner, _)| owner).collect();
     let shop = other.host("shop.proofs");

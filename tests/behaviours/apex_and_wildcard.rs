@@ -11,12 +11,9 @@ fn a_wildcard_and_its_apex_share_one_certificate_and_two_values_at_one_name() {
     let zone = rig.zone().create();
     let (apex, wildcard) = (zone.name(), zone.host("*"));
     let program = dns01(rig).credentials(&zone);
-    let mut running = program.start(Authority::shared(rig).issue(&[apex, &wildcard]));
+    let running = program.start(Authority::shared(rig).issue(&[apex, &wildcard]));
     let mut most = 0;
-    while running.is_running() {
-        most = most.max(zone.txt(&zone.challenge()).len());
-    }
-    let _ = running.wait().succeeded();
+    let _ = running.watch(|| most = most.max(zone.txt(&zone.challenge()).len())).succeeded();
     assert_eq!(most, 2, "both values stood there at the same time");
     assert_eq!(zone.updates(), 2, "one message wrote both, one removed both");
     assert_eq!(zone.all_txt(), []);

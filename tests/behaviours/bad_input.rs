@@ -48,7 +48,7 @@ fn a_name_that_cannot_be_certified_is_refused_with_its_reason() {
             "hint: a wildcard is `*.` and then a name",
         ),
         ("a..example.test", "has an empty label", "hint: there is a dot too many"),
-        ("one.test two.test", "has the character ' '", "hint: each name takes a `-d` of its own"),
+        ("one.test two.test", "has the character ' '", "hint: several names take a comma between them"),
         (&long_label, "has a label of 64 octets", "63 is the most"),
         (&long_name, "is 256 characters long", "253 is the most"),
         (&no_room, "is too long to prove", "hint: `*."),
@@ -89,7 +89,7 @@ fn without_arguments_or_with_a_misspelt_command_the_way_is_shown() {
     let _ = bare(&[]).failed_with(2).says("Usage: dns01").says("issue").says("Exit codes:");
     let _ = bare(&["isue", "-d", "example.test"]).failed_with(2).says("a similar subcommand exists: 'issue'");
     let _ = bare(&["issue"]).failed_with(2).says("--domain <NAME>");
-    let _ = bare(&["issue", "-d", "example.test"]).failed_with(2).says("hint: name one with --dns (rfc2136");
+    let _ = bare(&["issue", "-d", "example.test"]).failed_with(2).says("hint: name one with --dns (");
     let _ = bare(&["account"]).failed_with(2).says("rollover");
 }
 
@@ -98,7 +98,7 @@ fn a_provider_that_is_not_there_or_lacks_its_settings_says_which() {
     let set = [("RFC2136_NAMESERVER", "127.0.0.1"), ("RFC2136_TSIG_KEY", "k")];
     for (provider, variables, said, hint) in [
         ("rfc2163", 0, "is called `rfc2163`", "hint: did you mean `rfc2136`?"),
-        ("nosuch", 0, "is called `nosuch`", "hint: this program has rfc2136"),
+        ("nosuch", 0, "is called `nosuch`", "hint: this program has "),
         ("rfc2136", 0, "the environment has no server", "hint: set `RFC2136_NAMESERVER`"),
         ("rfc2136", 2, "the environment has no key secret", "hint: set `RFC2136_TSIG_SECRET`"),
     ] {

@@ -28,15 +28,15 @@ fn values_of_others_survive(primary: Primary) {
     assert_eq!(seen(&zone), before);
     let (apex, wildcard) = (zone.name(), zone.host("*"));
     let program = dns01(rig).credentials(&zone);
-    let mut running = program.start(Authority::shared(rig).issue(&[apex, &wildcard]));
+    let running = program.start(Authority::shared(rig).issue(&[apex, &wildcard]));
     let mut most = 0;
-    while running.is_running() {
+    let outcome = running.watch(|| {
         let (values, ttl) = seen(&zone);
         assert!(theirs.iter().all(|value| values.iter().any(|there| there == value)), "{values:?}");
         assert_eq!(ttl, Some(TTL), "the RRset keeps its TTL with {values:?}");
         most = most.max(values.len());
-    }
-    let _ = running.wait().succeeded();
+    });
+    let _ = outcome.succeeded();
     assert_eq!(most, 4, "ours stood beside theirs");
     assert_eq!(seen(&zone), before);
     Live::of(&program, apex).verified(&[apex, &wildcard], &rig.ca_root());

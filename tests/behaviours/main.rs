@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod accounts;
+mod after_a_failed_validation;
 mod alias;
 mod apex_and_wildcard;
 mod bad_input;
+mod bench_quick;
+mod ca_faults;
 mod ca_habits;
 mod caa;
 mod certificate_kinds;
 mod check;
+mod cloudflare;
 mod conformance;
 mod crash;
 mod documents;
@@ -17,7 +21,9 @@ mod fault_ca;
 mod fault_names;
 mod forbidden_name;
 mod foreign_values;
+mod generated;
 mod interrupted;
+mod json_output;
 mod killed;
 mod left_behind;
 mod many_zones;
@@ -32,6 +38,7 @@ mod sql;
 mod stand;
 mod state_directory;
 mod sub_zone;
+mod terminal;
 mod turns;
 mod two_processes;
 mod txt;

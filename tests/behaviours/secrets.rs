@@ -160,6 +160,31 @@ fn no_output_and_no_file_holds_a_secret() {
     look_through(&program, &zone, &outcomes);
 }
 
+/// A proxy's password is read from the file each time; the store knows nothing of it.
+#[test]
+fn a_proxys_password_is_used_and_kept_nowhere() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let connect = dns01_tests::fault_ca::ConnectProxy::start().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("dns01.toml");
+    let text = format!(
+        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\n\
+         proxy = \"{}\"\n",
+        rig.ca_directory(),
+        rig.ca_bundle().display(),
+        connect.url().replace("://", &format!("://user:{PROXY_PASSWORD}@")),
+    );
+    fs::write(&file, text).unwrap();
+    let program = dns01(rig).credentials(&zone).env("DNS01_LOG", "trace").env("DNS01_CONFIG", &file);
+    let issue = ["issue", "-d", zone.name(), "--dns", "rfc2136", "--server", "lab"];
+    let first = program.run(issue).succeeded();
+    let used = connect.targets().len();
+    let outcomes = [first, program.run(["renew", zone.name(), "--force"]).succeeded()];
+    assert!(used > 0 && connect.targets().len() > used, "the proxy is remembered by its table");
+    look_through(&program, &zone, &outcomes);
+}
+
 /// What fails says more than what succeeds.
 #[test]
 fn no_failure_holds_a_secret() {
@@ -169,6 +194,11 @@ fn no_failure_holds_a_secret() {
     let outside = tempfile::tempdir().unwrap();
     let file = outside.path().join("dns01.toml");
     let proxy = format!("http://user:{PROXY_PASSWORD}@127.0.0.1:9");
+    let socks = proxy.replace("http:", "socks5:");
+    let proxied = |scheme: &str| {
+        let proxy = proxy.replace("http:", &format!("{scheme}:"));
+        format!("[ca.far]\ndirectory = \"https://far.test/dir\"\nagree_tos = true\nproxy = \"{proxy}\"\n")
+    };
     let text = |more: &str| {
         format!(
             "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\n\
@@ -194,9 +224,12 @@ fn no_failure_holds_a_secret() {
         run("", &["renew", "good", "--force"]).succeeded(),
         run("nosuch_key = 1\n", &["list"]).failed_with(2),
         run("", &["issue", "--all", "--force", "--staging"]).failed_with(2),
-        run("", &["account", "show", "--server", "lab", "--proxy", &proxy]).failed_with(3),
-        run("", &["account", "show", "--server", "lab", "--proxy", &proxy, "--json"]).failed_with(3),
-        run("", &["account", "register", "--server", "lab", "--proxy", "http://user@:x y/"]).failed_with(2),
+        run("", &["account", "show", "--server", "lab", "--proxy", &proxy]).failed_with(2),
+        run("", &["account", "show", "--server", "lab", "--proxy", &socks, "--json"]).failed_with(2),
+        run(&proxied("http"), &["account", "show", "--server", "far"]).failed_with(1),
+        run(&proxied("http"), &["account", "register", "--server", "far"]).failed_with(3),
+        run(&proxied("http"), &["account", "register", "--server", "far", "--json"]).failed_with(3),
+        run(&proxied("socks5"), &["list"]).failed_with(2),
         run("", &["check"]).succeeded(),
     ];
     look_through(&program, &zone, &outcomes);

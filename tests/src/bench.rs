@@ -63,13 +63,12 @@ pub fn main() -> ExitCode {
     let mut figures = Figures::default();
     series::start(rig, form, &mut figures);
     series::slack(rig, form, &mut figures);
-    let hundred = series::many(rig, form, &mut figures);
+    let mut clients = series::clients(rig, form);
+    series::singles(&mut clients, form, &mut figures);
+    let hundred = series::many(rig, &mut clients, form, &mut figures);
     if form.whole {
         series::ten_times_as_many(rig, form, hundred, &mut figures);
-    }
-    series::singles(rig, form, &mut figures);
-    if form.whole {
-        series::both(rig, form, &mut figures);
+        series::both(&mut clients, form, &mut figures);
     }
     let missed = if form.bounds { figures.missed() } else { Vec::new() };
     for line in &missed {

@@ -158,6 +158,20 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
+    /// Looks at something again and again for as long as it runs, then waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    #[must_use]
+    pub fn watch(mut self, mut look: impl FnMut()) -> Outcome {
+        while self.is_running() && Instant::now() < self.deadline {
+            look();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.wait()
+    }
+
     /// Waits until it has said `text` (on either stream) while it goes on.
     ///
     /// # Panics

@@ -12,12 +12,10 @@ use dns01_core::config::parse_duration;
 pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
     let store = program.store(&config.state_dir).await?;
-    let known = known::certificates(&config, &store).await?;
+    let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
     store.close().await.map_err(crate::errors::Failure::from)?;
-    // Also those of certificates that are not renewed: their crashed runs may have left records.
-    let all: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();
-    let credentials = orders::credentials(&config.credentials, &all);
-    let known = known::select(known, &arguments.names)?;
+    // What any of them has left in a zone is removed, also where nothing is to be renewed.
+    let everything: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();
     let mut senseless = Exit::Done;
     let mut wanted: Vec<Wanted> = Vec::with_capacity(known.len());
     for one in known {
@@ -34,6 +32,7 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
         wanted.iter_mut().for_each(|one| one.timeout = timeout);
     }
     let events = program.output.progress(wanted.len());
+    let credentials = orders::credentials(&config.credentials, &everything);
     let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };

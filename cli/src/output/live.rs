@@ -17,6 +17,9 @@ const BETWEEN_REDRAWS: Duration = Duration::from_millis(100);
 /// The spinner turns this often.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The position of the line of a step that has begun.
+const BEGUN: u64 = 1;
+
 /// The lines.
 pub(super) struct Live {
     screen: MultiProgress,
@@ -136,6 +139,7 @@ fn one(
         Happening::Began { step } => {
             if let Some(line) = steps.get(step) {
                 line.set_prefix(step.label());
+                line.set_position(BEGUN);
                 line.reset_elapsed();
                 line.set_style(style(" {spinner} {prefix:13} {wide_msg} {took:>8}"));
                 line.enable_steady_tick(TICK);
@@ -157,10 +161,10 @@ fn one(
         Happening::Failed { .. } => {
             for line in steps.values().filter(|line| !line.is_finished()) {
                 line.set_style(style(" ✗ {prefix:13} {wide_msg}"));
-                if line.message().is_empty() {
-                    line.finish_and_clear();
-                } else {
+                if line.position() == BEGUN {
                     line.abandon();
+                } else {
+                    line.finish_and_clear();
                 }
             }
         }

@@ -86,6 +86,11 @@ pub(crate) fn date(moment: Timestamp) -> String {
     local(moment, "%Y-%m-%d")
 }
 
+/// The moment to the second, in local time.
+pub(crate) fn exact_moment(moment: Timestamp) -> String {
+    local(moment, "%Y-%m-%d %H:%M:%S %Z")
+}
+
 /// The moment to the minute, in local time.
 pub(crate) fn moment(moment: Timestamp) -> String {
     local(moment, "%Y-%m-%d %H:%M %Z")

@@ -1,6 +1,7 @@
 //! Accounts (RFC 8555 §7.3): who asks, and with which key.
 
 use super::Client;
+use super::directory::Directory;
 use super::error::{AcmeError, Operation};
 use super::jws;
 use super::problem::{ProblemKind, lenient, lenient_list};
@@ -92,7 +93,6 @@ pub struct Account {
     pub(super) client: Client,
     pub(super) signer: Arc<dyn Signer>,
     pub(super) url: AccountUrl,
-    pub(super) deadline: Option<Instant>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ impl Client {
     /// The account at `url` whose key is `signer`. Nothing is asked.
     #[must_use]
     pub fn account(&self, signer: Arc<dyn Signer>, url: AccountUrl) -> Account {
-        Account { client: self.clone(), signer, url, deadline: None }
+        Account { client: self.clone(), signer, url }
     }
 
     /// Creates the account of `signer`'s key (RFC 8555 §7.3), or finds it. Keep the key
@@ -225,10 +225,18 @@ impl Account {
         self.signer.jwk().thumbprint()
     }
 
+    /// The directory of its CA.
+    ///
+    /// # Errors
+    /// What the CA says, or that it cannot be reached.
+    pub async fn directory(&self) -> Result<&Directory, AcmeError> {
+        self.client.directory().await
+    }
+
     /// The same account, with every call and wait ending at `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
-        Self { deadline: Some(deadline), ..self.clone() }
+        Self { client: self.client.until(deadline), ..self.clone() }
     }
 
     /// What the CA knows of the account.
@@ -332,7 +340,7 @@ impl Account {
 
     /// A request signed for this account.
     pub(super) fn call<'a>(&'a self, during: Operation, url: &'a Url) -> Call<'a> {
-        Call::new(during, url, self.signer.as_ref()).account(&self.url).until(self.deadline)
+        Call::new(during, url, self.signer.as_ref()).account(&self.url)
     }
 
     /// A POST-as-GET (RFC 8555 §6.3).

@@ -159,6 +159,10 @@ fn read(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
     if blocks.is_empty() {
         return Err(CertificateError::Empty);
     }
+    // A chain that was cut on its way would be taken for a shorter one.
+    if String::from_utf8_lossy(pem).matches("-----BEGIN ").count() != blocks.len() {
+        return Err(CertificateError::Malformed("it breaks off within a block".to_owned()));
+    }
     match blocks.iter().find(|block| block.tag() != "CERTIFICATE") {
         Some(block) => Err(CertificateError::Malformed(format!("a block `{}`", block.tag()))),
         None => Ok(blocks.into_iter().map(pem::Pem::into_contents).collect()),
@@ -354,8 +358,10 @@ mod tests {
     fn nothing_but_certificates_is_taken() {
         let (pem, key) = chain(&["a.test"]);
         let with_key = format!("{pem}{}", KeyPair::generate().unwrap().serialize_pem());
+        let cut = &pem[..pem.len() - 100];
         let malformed = [
             with_key.as_str(),
+            cut,
             "<html>",
             "",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",

@@ -9,7 +9,7 @@ use std::fmt;
 use url::Url;
 
 /// Why something asked of a CA did not happen. [`AcmeError::hint`] says what can be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcmeError {
     /// The CA refused; the problem is kept whole.
@@ -256,6 +256,9 @@ pub struct NameFailure {
     pub problem: Problem,
 }
 
+/// What few CAs offer (RFC 8555 §7.4.1).
+pub(super) const PRE_AUTHORIZATION: &str = "pre-authorization";
+
 impl AcmeError {
     /// What the reader can do about it.
     #[must_use]
@@ -300,6 +303,9 @@ impl AcmeError {
             Self::ExternalAccountRequired => {
                 "get a key id and an HMAC key from the CA and give them with `--eab-kid` and `--eab-hmac-key-file`"
             }
+            Self::NotOffered { what: PRE_AUTHORIZATION } => {
+                "leave `--pre-authorize` out: the names are proved with the order then"
+            }
             Self::OrderNotReady { .. } | Self::NotOffered { .. } | Self::Configuration { .. } => return None,
             Self::Signer(_) => return None,
             Self::Certificate(_) => "the files in use were left as they are",
@@ -337,10 +343,12 @@ impl Unreachable {
             Self::Refused | Self::NoRoute | Self::Timeout(_) => {
                 "check the address, the firewall, and whether this network needs a proxy (`HTTPS_PROXY`)"
             }
-            Self::Untrusted { .. } => "for a private CA name its root certificate in `ca_bundle`",
+            Self::Untrusted { .. } => {
+                "for a private CA name its root certificate: `--ca-bundle`, or `ca_bundle` in its [ca.*] table"
+            }
             Self::Tls(_) => "check the address, this machine's clock, and the certificate of the CA's server",
             Self::Proxy(_) => "check the proxy's address and that it lets connections to the CA through",
-            Self::Broken(_) => return None,
+            Self::Broken(_) => "try again later; the CA's status page may know more",
         };
         Some(hint.to_owned())
     }

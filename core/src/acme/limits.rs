@@ -45,6 +45,8 @@ pub(super) const CONNECT_TRIES: u32 = 4;
 pub(super) const REDIRECTS: u32 = 3;
 /// Looks at a pending order before the authorizations are read too.
 pub(super) const LOOKS_BEFORE_AUTHORIZATIONS: u32 = 5;
+/// How long the CA's advice on renewal is waited for.
+pub(super) const ADVICE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pages of an orders list that are read at most.
 pub(super) const ORDERS_PAGES: u32 = 200;
 /// Orders that a search for an open one looks at, newest first as far as lists are ordered.

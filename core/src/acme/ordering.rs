@@ -5,14 +5,14 @@ use super::account::Account;
 use super::authorization::{Authorization, AuthorizationStatus};
 use super::certificate;
 use super::challenge::{Challenge, ChallengeStatus};
-use super::error::{AcmeError, NameFailure, Operation};
+use super::error::{AcmeError, NameFailure, Operation, PRE_AUTHORIZATION};
 use super::limits::{LOOKS_BEFORE_AUTHORIZATIONS, ORDERS_LOOKED_AT, ORDERS_PAGES, Pace};
 use super::order::{Identifier, NewOrder, NewOrderPayload, OpenOrder, Order, OrderStatus};
 use super::problem::{Problem, ProblemKind};
 use super::reply::Reply;
 use data_encoding::BASE64URL_NOPAD;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
 
 /// How long an order is waited for where the caller sets no deadline.
@@ -124,7 +124,7 @@ impl Account {
     /// [`AcmeError::NotOffered`] if the CA has no newAuthz; else what the CA says.
     pub async fn new_authorization(&self, identifier: &Identifier) -> Result<Authorization, AcmeError> {
         let directory = self.client.directory().await?;
-        let url = directory.new_authz.as_ref().ok_or(AcmeError::NotOffered { what: "pre-authorization" })?;
+        let url = directory.new_authz.as_ref().ok_or(AcmeError::NotOffered { what: PRE_AUTHORIZATION })?;
         let payload = serde_json::json!({ "identifier": identifier });
         // Repeating is harmless: at worst one more authorization expires unused.
         let reply = self.client.post(&self.call(Operation::NewAuthorization, url).payload(&payload)).await?;
@@ -174,6 +174,7 @@ impl Account {
         let mut status = challenge.status;
         let mut pace = Pace::tries();
         let mut tries = 1;
+        let mut earlier = None;
         loop {
             if !matches!(status, ChallengeStatus::Pending | ChallengeStatus::Unknown) {
                 return Ok(());
@@ -181,7 +182,7 @@ impl Account {
             let call = self.call(Operation::Challenge, &challenge.url).raw_payload(b"{}".to_vec()).once();
             let failed = match self.client.post(&call).await {
                 Ok(_) => return Ok(()),
-                Err(failed) => failed,
+                Err(failed) => telling(failed, earlier),
             };
             // A lost reply, or a CA that says the challenge is not pending any more: what
             // counts is what the authorization says now.
@@ -194,8 +195,11 @@ impl Account {
                 return Err(failed);
             }
             tries += 1;
-            sleep(pace.next(None)).await;
-            let now = self.fetch_authorization(&authorization.url).await?;
+            self.pause(pace.next(None)).await;
+            let now = match self.fetch_authorization(&authorization.url).await {
+                Ok(now) => now,
+                Err(error) => return Err(telling(error, Some(failed))),
+            };
             if now.status != AuthorizationStatus::Pending {
                 return Ok(());
             }
@@ -204,6 +208,7 @@ impl Account {
             if status == ChallengeStatus::Pending && !matches!(failed, AcmeError::ReplyLost { .. }) {
                 return Err(failed);
             }
+            earlier = Some(failed);
         }
     }
 
@@ -216,6 +221,7 @@ impl Account {
         let payload = serde_json::json!({ "csr": BASE64URL_NOPAD.encode(csr) });
         let mut pace = Pace::tries();
         let mut tries = 1;
+        let mut earlier = None;
         loop {
             let call = self.call(Operation::Finalize, &order.finalize).payload(&payload).once();
             let failed = match self.client.post(&call).await {
@@ -224,17 +230,27 @@ impl Account {
                     Err(odd) => odd,
                 },
                 Err(failed @ (AcmeError::ReplyLost { .. } | AcmeError::OrderNotReady { .. })) => failed,
-                Err(failed) => return Err(failed),
+                Err(failed) => return Err(telling(failed, earlier)),
             };
-            let now = self.fetch_order(&order.url).await?;
+            let now = match self.fetch_order(&order.url).await {
+                Ok(now) => now,
+                Err(error) => return Err(telling(error, Some(failed))),
+            };
             match now.status {
                 OrderStatus::Processing | OrderStatus::Valid => return Ok(now),
                 OrderStatus::Invalid => return Err(self.explain(&now).await),
                 OrderStatus::Ready if tries < super::limits::TRIES => tries += 1,
                 _ => return Err(failed),
             }
-            sleep(pace.next(now.retry_after)).await;
+            self.pause(pace.next(now.retry_after)).await;
+            earlier = Some(failed);
         }
+    }
+
+    /// Waits for `time`, or until the deadline.
+    async fn pause(&self, time: Duration) {
+        let deadline = self.client.deadline().unwrap_or_else(|| Instant::now() + WAIT);
+        sleep_until(deadline.min(Instant::now() + time)).await;
     }
 
     /// Waits until everything is proven, and returns the order then (RFC 8555 §7.5.1).
@@ -265,7 +281,7 @@ impl Account {
         &self,
         mut authorization: Authorization,
     ) -> Result<Authorization, AcmeError> {
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + WAIT);
+        let deadline = self.client.deadline().unwrap_or_else(|| Instant::now() + WAIT);
         let mut pace = Pace::looks();
         loop {
             if authorization.status == AuthorizationStatus::Valid {
@@ -291,7 +307,7 @@ impl Account {
         waiting_for: &str,
         done: impl Fn(OrderStatus) -> bool,
     ) -> Result<Order, AcmeError> {
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + WAIT);
+        let deadline = self.client.deadline().unwrap_or_else(|| Instant::now() + WAIT);
         let mut pace = Pace::looks();
         let mut failures = Vec::new();
         let mut looks = 0;
@@ -302,15 +318,19 @@ impl Account {
             if order.status == OrderStatus::Invalid {
                 return Err(self.explain(&order).await);
             }
+            let mut asked_for = order.retry_after;
             if order.status == OrderStatus::Pending && looks > 0 && looks % LOOKS_BEFORE_AUTHORIZATIONS == 0 {
-                failures = self.look_at_authorizations(&order).await?;
+                let seen = self.look_at_authorizations(&order).await?;
+                failures = seen.failures;
+                // The order cannot be ready before them.
+                asked_for = asked_for.max(seen.retry_after);
             }
             let now = Instant::now();
             if now >= deadline {
                 return Err(AcmeError::Deadline { waiting_for: waiting_for.to_owned(), failures });
             }
             // A CA may ask for more patience than there is: the last look is at the deadline.
-            sleep(pace.next(order.retry_after).min(deadline - now)).await;
+            sleep(pace.next(asked_for).min(deadline - now)).await;
             looks += 1;
             order = match self.fetch_order(&order.url).await {
                 Err(AcmeError::Deadline { .. }) => {
@@ -322,16 +342,19 @@ impl Account {
     }
 
     /// Reads the authorizations of an order that stays pending: some CAs let it stand although
-    /// one has failed. Returns what is wrong so far with those that can still succeed.
-    async fn look_at_authorizations(&self, order: &Order) -> Result<Vec<NameFailure>, AcmeError> {
-        let mut failures = Vec::new();
+    /// one has failed.
+    async fn look_at_authorizations(&self, order: &Order) -> Result<Seen, AcmeError> {
+        let mut seen = Seen::default();
         for url in &order.authorizations {
             let authorization = self.fetch_authorization(url).await?;
             if authorization.status.is_dead() {
                 return Err(self.explain(order).await);
             }
+            if authorization.status == AuthorizationStatus::Pending {
+                seen.retry_after = seen.retry_after.max(authorization.retry_after);
+            }
             if authorization.status == AuthorizationStatus::Pending && authorization.problem().is_some() {
-                failures.extend(failure(&authorization));
+                seen.failures.extend(failure(&authorization));
                 // step-ca looks once and leaves the challenge pending with its error; any
                 // request to the challenge makes it look again.
                 for challenge in authorization.challenges.iter().filter(|challenge| challenge.error.is_some())
@@ -340,7 +363,7 @@ impl Account {
                 }
             }
         }
-        Ok(failures)
+        Ok(seen)
     }
 
     /// Why an order is invalid: the problems stand in the challenges (RFC 8555 §8), in the
@@ -387,6 +410,23 @@ impl Account {
         let call = self.call(Operation::Certificate, url).accept("application/pem-certificate-chain");
         self.client.post(&call).await
     }
+}
+
+/// Once the time is up, what went wrong before says more than that it is.
+fn telling(error: AcmeError, earlier: Option<AcmeError>) -> AcmeError {
+    match (error, earlier) {
+        (AcmeError::Deadline { .. }, Some(earlier)) => earlier,
+        (error, _) => error,
+    }
+}
+
+/// What the authorizations of a pending order look like.
+#[derive(Default)]
+struct Seen {
+    /// What is wrong so far with those that can still succeed.
+    failures: Vec<NameFailure>,
+    /// How long the CA wants the most patient of them not to be asked again.
+    retry_after: Option<Duration>,
 }
 
 fn with_retry_after(order: Order, reply: &Reply) -> Order {
@@ -639,6 +679,23 @@ mod tests {
         account.wait_valid(order).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(1));
         assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_retry_after_of_an_authorization_holds_for_its_order_too() {
+        let ca = FakeCa::start(|asked| match (asked.path.as_str(), asked.earlier) {
+            ("/order/1", 0..=5) => Answer::json(200, &order(&asked.base, "pending")),
+            ("/order/1", _) => Answer::json(200, &order(&asked.base, "ready")),
+            _ => {
+                Answer::json(200, &authorization(&asked.base, "pending", &json!({}))).with("retry-after", "3")
+            }
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let begun = Instant::now();
+        account.wait_ready(order).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

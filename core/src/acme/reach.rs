@@ -115,7 +115,11 @@ pub(super) fn broken(error: &reqwest::Error) -> Unreachable {
     if error.is_timeout() {
         return Unreachable::Timeout("it was not complete in time");
     }
-    Unreachable::Broken(innermost(error))
+    Unreachable::Broken(match io_kind(error) {
+        Some(io::ErrorKind::ConnectionReset) => "it was reset".to_owned(),
+        Some(io::ErrorKind::UnexpectedEof) => "it was closed before the reply was complete".to_owned(),
+        _ => innermost(error),
+    })
 }
 
 /// Who signed the certificate of a server that is not trusted. This connection trusts it for

@@ -1,6 +1,6 @@
 //! What came back from a CA, and what it means for the request.
 
-use super::error::{AcmeError, Operation};
+use super::error::{AcmeError, Operation, PRE_AUTHORIZATION};
 use super::nonce::is_nonce;
 use super::problem::{Problem, ProblemKind};
 use super::reach;
@@ -123,7 +123,7 @@ fn not_offered(during: Operation) -> &'static str {
     match during {
         Operation::KeyChange => "a change of keys",
         Operation::Revocation => "revocation",
-        Operation::NewAuthorization => "pre-authorization",
+        Operation::NewAuthorization => PRE_AUTHORIZATION,
         _ => "what was asked",
     }
 }

@@ -5,12 +5,14 @@ use super::directory::Directory;
 use super::error::{AcmeError, Operation, Unreachable};
 use super::jws;
 use super::limits::{
-    BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES, retry_after,
+    ADVICE_PATIENCE, BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES,
+    retry_after,
 };
 use super::nonce::NoncePool;
 use super::reach;
 use super::renewal_info::{CertificateId, RenewalInfo};
 use super::reply::{Reply, Trouble, judge};
+use super::shared::Shared;
 use super::signer::Signer;
 use crate::clock::Clock;
 use reqwest::Method;
@@ -39,14 +41,18 @@ pub struct CaEndpoint {
 /// A CA. Cheap to clone; all clones share connections, nonces and the limit of requests in
 /// flight. Nothing is sent before the first call.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    /// When every call of this clone ends.
+    deadline: Option<Instant>,
+}
 
 struct Inner {
     endpoint: CaEndpoint,
     limits: Limits,
     clock: Clock,
     http: reqwest::Client,
-    directory: OnceCell<Directory>,
+    directory: Shared<Directory>,
     nonces: NoncePool,
     first_nonce: OnceCell<()>,
     in_flight: Semaphore,
@@ -61,14 +67,12 @@ pub(super) struct Call<'a> {
     payload: Vec<u8>,
     accept: Option<&'static str>,
     repeatable: bool,
-    deadline: Option<Instant>,
 }
 
 impl<'a> Call<'a> {
     /// A POST-as-GET, signed with the key itself.
     pub(super) fn new(during: Operation, url: &'a Url, signer: &'a dyn Signer) -> Self {
-        let (account, accept, deadline) = (None, None, None);
-        Self { during, url, signer, account, payload: Vec::new(), accept, repeatable: true, deadline }
+        Self { during, url, signer, account: None, payload: Vec::new(), accept: None, repeatable: true }
     }
 
     /// Signed by `account`.
@@ -94,11 +98,6 @@ impl<'a> Call<'a> {
     /// Not to be repeated if it may have taken effect: [`AcmeError::ReplyLost`] then.
     pub(super) fn once(self) -> Self {
         Self { repeatable: false, ..self }
-    }
-
-    /// Ends at `deadline`.
-    pub(super) fn until(self, deadline: Option<Instant>) -> Self {
-        Self { deadline, ..self }
     }
 }
 
@@ -140,8 +139,25 @@ impl Client {
         }
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
-        let (directory, nonces, first_nonce) = (OnceCell::new(), NoncePool::default(), OnceCell::new());
-        Ok(Self(Arc::new(Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight })))
+        let (directory, nonces, first_nonce) = (Shared::default(), NoncePool::default(), OnceCell::new());
+        let inner = Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight };
+        let inner = Arc::new(inner);
+        Ok(Self { inner, deadline: None })
+    }
+
+    /// The same client, whose calls all end at `deadline`.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// When every call of this client ends, if that was said.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn end_of_call(&self) -> Instant {
+        self.deadline.unwrap_or_else(|| Instant::now() + self.inner.limits.call)
     }
 
     /// The CA's directory, fetched once.
@@ -149,11 +165,15 @@ impl Client {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn directory(&self) -> Result<&Directory, AcmeError> {
-        self.0.directory.get_or_try_init(|| self.fetch_directory()).await
+        // Somebody else may be fetching it, with more time than there is here.
+        let fetched = self.inner.directory.get(async || self.fetch_directory().await);
+        timeout_at(self.end_of_call(), fetched)
+            .await
+            .unwrap_or_else(|_| Err(out_of_time(Operation::Directory)))
     }
 
     async fn fetch_directory(&self) -> Result<Directory, AcmeError> {
-        let reply = self.get(Operation::Directory, &self.0.endpoint.directory).await?;
+        let reply = self.get(Operation::Directory, &self.inner.endpoint.directory).await?;
         let directory: Directory = reply.json()?;
         let asked = [&directory.new_nonce, &directory.new_account, &directory.new_order];
         match asked.iter().find(|url| !reach::is_secure(url)) {
@@ -168,26 +188,29 @@ impl Client {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let first = self.0.first_nonce.get_or_try_init(async || {
+        let first = self.inner.first_nonce.get_or_try_init(async || {
             let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
-            let reply = self.repeat(&ask, Instant::now() + self.0.limits.call).await?;
-            reply.nonce().into_iter().for_each(|nonce| self.0.nonces.put(nonce));
+            let reply = self.repeat(&ask, self.end_of_call()).await?;
+            reply.nonce().into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
             Ok(())
         });
         first.await.copied()
     }
 
     /// When the CA advises to renew the certificate `id` (RFC 9773 §4.2); nothing is signed.
+    /// Advice is not worth a long wait: it is given up after [`ADVICE_PATIENCE`].
     ///
     /// # Errors
     /// [`AcmeError::NotOffered`] if the CA gives no such advice; else what it says.
     pub async fn renewal_info(&self, id: &CertificateId) -> Result<RenewalInfo, AcmeError> {
-        let base = self.directory().await?.renewal_info.as_ref();
+        let soon = Instant::now() + ADVICE_PATIENCE;
+        let client = self.until(self.deadline.map_or(soon, |deadline| deadline.min(soon)));
+        let base = client.directory().await?.renewal_info.as_ref();
         let base = base.ok_or(AcmeError::NotOffered { what: "renewal information" })?;
         // The identifier is appended, not resolved: the base may have a query of its own.
         let mut url = base.clone();
         url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), id.as_str()));
-        let reply = self.get(Operation::RenewalInfo, &url).await?;
+        let reply = client.get(Operation::RenewalInfo, &url).await?;
         RenewalInfo::parse(&reply.body, reply.retry_after).map_err(|odd| reply.unexpected(&odd))
     }
 
@@ -198,13 +221,12 @@ impl Client {
             let what = format!("the CA names `{}`, which is not an `https` address", call.url);
             return Err(AcmeError::Configuration { what });
         }
-        let deadline = call.deadline.unwrap_or_else(|| Instant::now() + self.0.limits.call);
-        self.repeat(&Ask::Signed { call, new_nonce }, deadline).await
+        self.repeat(&Ask::Signed { call, new_nonce }, self.end_of_call()).await
     }
 
     /// An unsigned GET.
     async fn get(&self, during: Operation, url: &Url) -> Result<Reply, AcmeError> {
-        self.repeat(&Ask::Get { during, url }, Instant::now() + self.0.limits.call).await
+        self.repeat(&Ask::Get { during, url }, self.end_of_call()).await
     }
 
     /// Tries until it succeeds or trying again cannot help. Each try holds one of the slots in
@@ -215,7 +237,7 @@ impl Client {
         let mut spent = Duration::ZERO;
         let mut nonce = None;
         loop {
-            let slot = timeout_at(deadline, self.0.in_flight.acquire()).await;
+            let slot = timeout_at(deadline, self.inner.in_flight.acquire()).await;
             let Ok(slot) = slot else { return Err(out_of_time(ask.during())) };
             let begun = Instant::now();
             let trouble = match self.attempt(ask, nonce.take(), deadline).await {
@@ -244,7 +266,7 @@ impl Client {
             };
             spent += begun.elapsed() + pause;
             let hopeless = !can_be_waited_out(&error) || tries >= most_tries;
-            if hopeless || spent > self.0.limits.patience || Instant::now() + pause >= deadline {
+            if hopeless || spent > self.inner.limits.patience || Instant::now() + pause >= deadline {
                 return Err(error);
             }
             tracing::debug!(%error, ?pause, "trying again");
@@ -273,24 +295,27 @@ impl Client {
         fresh: Option<String>,
         deadline: Instant,
     ) -> Result<Reply, Trouble> {
-        let nonce = match fresh.or_else(|| self.0.nonces.take()) {
+        let nonce = match fresh.or_else(|| self.inner.nonces.take()) {
             Some(nonce) => nonce,
             None => self.new_nonce(new_nonce, deadline).await?.nonce().expect("a newNonce reply has a nonce"),
         };
         let body = jws::sign(call.signer, call.account, Some(&nonce), call.url.as_str(), &call.payload)
             .map_err(|error| Trouble::Refused(error.into()))?;
         // RFC 8555 §6.2: exactly this content type.
-        let mut request =
-            self.0.http.request(Method::POST, call.url.clone()).header(CONTENT_TYPE, "application/jose+json");
+        let mut request = self
+            .inner
+            .http
+            .request(Method::POST, call.url.clone())
+            .header(CONTENT_TYPE, "application/jose+json");
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
         }
         let reply = self.exchange(call.during, call.url, request.body(body), deadline).await?;
         let nonce = reply.nonce();
-        match judge(reply, self.0.clock.now()) {
+        match judge(reply, self.inner.clock.now()) {
             Err(Trouble::BadNonce(_, error)) => Err(Trouble::BadNonce(nonce, error)),
             verdict => {
-                nonce.into_iter().for_each(|nonce| self.0.nonces.put(nonce));
+                nonce.into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
                 verdict
             }
         }
@@ -300,10 +325,10 @@ impl Client {
     async fn follow(&self, during: Operation, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
-            let request = self.0.http.request(Method::GET, url.clone());
+            let request = self.inner.http.request(Method::GET, url.clone());
             let reply = self.exchange(during, &url, request, deadline).await?;
             if !reply.status.is_redirection() {
-                return judge(reply, self.0.clock.now());
+                return judge(reply, self.inner.clock.now());
             }
             url = reply.location().map_err(Trouble::Refused)?;
             if !reach::is_secure(&url) {
@@ -317,14 +342,14 @@ impl Client {
     /// Fetches a nonce (RFC 8555 §7.2); its reply has one. Not put into the pool: it is the
     /// caller's.
     async fn new_nonce(&self, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
-        let request = self.0.http.request(Method::HEAD, url.clone());
+        let request = self.inner.http.request(Method::HEAD, url.clone());
         // Whatever befalls it, the request it was for has not been sent.
         let not_sent = |trouble| match trouble {
             Trouble::Lost(_, error) => Trouble::Busy(error),
             other => other,
         };
         let reply = self.exchange(Operation::NewNonce, url, request, deadline).await.map_err(not_sent)?;
-        let reply = judge(reply, self.0.clock.now()).map_err(not_sent)?;
+        let reply = judge(reply, self.inner.clock.now()).map_err(not_sent)?;
         if reply.nonce().is_none() {
             return Err(Trouble::Refused(reply.unexpected("a reply without a nonce")));
         }
@@ -344,10 +369,10 @@ impl Client {
             return Err(Trouble::Refused(out_of_time(during)));
         }
         let unreachable = |cause| AcmeError::Unreachable { during, host: reach::host(url), cause };
-        let mut response = match request.timeout(left.min(self.0.limits.request)).send().await {
+        let mut response = match request.timeout(left.min(self.inner.limits.request)).send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
-                let cause = reach::diagnose(&error, url, &self.0.endpoint).await;
+                let cause = reach::diagnose(&error, url, &self.inner.endpoint).await;
                 return Err(Trouble::NoConnection(unreachable(cause)));
             }
             Err(error) if error.is_builder() => {
@@ -358,7 +383,7 @@ impl Client {
         };
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = header.and_then(|text| retry_after(text, self.0.clock.now()));
+        let retry_after = header.and_then(|text| retry_after(text, self.inner.clock.now()));
         let mut reply = Reply::new(during, url.clone(), status, headers, retry_after);
         loop {
             match response.chunk().await {
@@ -407,7 +432,7 @@ impl fmt::Debug for CaEndpoint {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.0.endpoint.directory)
+        write!(f, "Client({})", self.inner.endpoint.directory)
     }
 }
 

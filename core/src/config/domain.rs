@@ -97,7 +97,7 @@ impl DomainError {
                 Some(format!("a certificate is for a domain: did you mean `{domain}`?"))
             }
             Self::Name(NameError::Character { character, .. }) if character.is_whitespace() => {
-                Some("each name takes a `-d` of its own, or a comma in between".to_owned())
+                Some("several names take a comma between them, or a `-d` each".to_owned())
             }
             Self::Name(NameError::EmptyLabel(_)) => Some("there is a dot too many".to_owned()),
             Self::ChallengeTooLong(name) => {

@@ -5,7 +5,7 @@ use super::finalize::Finalized;
 use super::order::Subject;
 use super::run::Run;
 use super::{IssueError, Stage};
-use crate::acme::CertificateChain;
+use crate::acme::{CertificateChain, CertificateError};
 use crate::deploy::FileSet;
 use crate::event::Outcome;
 use crate::inventory::remembered_advice;
@@ -23,7 +23,7 @@ pub(super) struct Downloaded {
 impl Finalized {
     /// Waits for the certificate, fetches it, and checks it before anything is changed.
     pub(super) async fn download(self, run: &Run<'_>) -> Result<Stage, IssueError> {
-        let Self { id, order, subject } = self;
+        let Self { id, order, subject, resumed } = self;
         run.begin_certificate();
         let order = run.account.wait_valid(order).await?;
         let pem = run.account.download(&order, run.preferred_chain()).await?;
@@ -31,8 +31,12 @@ impl Finalized {
         let chain = match checked {
             Ok(chain) => chain,
             Err(error) => {
-                // Nothing can come of this order any more; the next try opens another one.
-                run.give_up(&id, &error.to_string()).await?;
+                let spoilt = matches!(error, CertificateError::Empty | CertificateError::Malformed(_));
+                // What was spoilt on its way may come whole the next time. Of anything else, and
+                // of what is spoilt twice, nothing can come any more: the next try orders anew.
+                if resumed || !spoilt {
+                    run.give_up(&id, &error.to_string()).await?;
+                }
                 return Err(IssueError::Certificate(error));
             }
         };

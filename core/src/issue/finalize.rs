@@ -18,6 +18,8 @@ pub(super) struct Finalized {
     pub(super) id: OrderId,
     pub(super) order: acme::Order,
     pub(super) subject: Subject,
+    /// True if an earlier run had come this far.
+    pub(super) resumed: bool,
 }
 
 impl Ready {
@@ -30,6 +32,6 @@ impl Ready {
             Subject::Request { der, .. } => der.clone(),
         };
         let order = run.account.finalize(&order, &request).await?;
-        Ok(Stage::Finalized(Finalized { id, order, subject }))
+        Ok(Stage::Finalized(Finalized { id, order, subject, resumed: false }))
     }
 }

@@ -14,7 +14,13 @@ use crate::event::{Happening, Outcome, Step};
 use crate::keys::CertificateKey;
 use crate::store::{self, KeyBytes, OrderId};
 use futures_util::future::try_join_all;
+use std::time::Duration;
 use url::Url;
+
+/// Tries at newOrder when one reply after the other is lost.
+const NEW_ORDER_TRIES: u32 = 6;
+/// The pause after the first of them; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What is to be certified: a key of ours, or the user's own request.
 #[derive(Debug)]
@@ -210,27 +216,39 @@ async fn replaces(run: &Run<'_>) -> Result<Option<String>, IssueError> {
     Ok(current.filter(|version| version.account == run.account_name).and_then(|version| version.renewal_id))
 }
 
+/// Opens the order. After a lost reply it is looked for in the CA's list, and ordered again only
+/// where it is not there; a CA without a list is asked for one more, and no more.
 async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, IssueError> {
-    let new = acme::NewOrder {
+    let mut new = acme::NewOrder {
         profile: plan.profile.clone(),
         replaces: plan.replaces.clone().map(CertificateId::from_stored),
         ..acme::NewOrder::of(identifiers(&plan.names))
     };
-    let lost = match run.account.new_order(&new).await {
-        Err(lost @ AcmeError::ReplyLost { .. }) => lost,
-        opened => return Ok(opened?),
-    };
-    match run.account.find_open_order(&new.identifiers).await? {
-        OpenOrder::Found(order) => return Ok(*order),
-        OpenOrder::None => {}
-        OpenOrder::NotListed => {
-            run.events.warn("the reply to newOrder was lost and the CA lists no orders: ordered once more");
+    let (mut tries, mut pause) = (0, FIRST_PAUSE);
+    loop {
+        tries += 1;
+        let lost = match run.account.new_order(&new).await {
+            Err(lost @ AcmeError::ReplyLost { .. }) => lost,
+            opened => return Ok(opened?),
+        };
+        match run.account.find_open_order(&new.identifiers).await {
+            Ok(OpenOrder::Found(order)) => return Ok(*order),
+            Ok(OpenOrder::None) if tries < NEW_ORDER_TRIES => {}
+            Ok(OpenOrder::NotListed) if tries == 1 => run
+                .events
+                .warn("the reply to newOrder was lost and the CA lists no orders: ordered once more"),
+            // What became of the order is the news, not that the list was not to be had in time.
+            Ok(_) | Err(AcmeError::Deadline { .. }) => return Err(lost.into()),
+            Err(error) => return Err(error.into()),
         }
+        if run.time_left() < pause {
+            return Err(lost.into());
+        }
+        // Should the replacement be what the CA stumbles over, a plain order is better than none.
+        new.replaces = None;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
-    tracing::info!(%lost, "ordering once more");
-    // Should the replacement be what the CA stumbles over, a plain order is better than none.
-    let again = acme::NewOrder { replaces: None, ..new };
-    Ok(run.account.new_order(&again).await?)
 }
 
 /// Where an order goes on, by what the CA says of it.
@@ -243,7 +261,7 @@ async fn stage_of(
     match order.status {
         OrderStatus::Ready => return Ok(Stage::Ready(Ready { id, order, subject })),
         OrderStatus::Processing | OrderStatus::Valid => {
-            return Ok(Stage::Finalized(Finalized { id, order, subject }));
+            return Ok(Stage::Finalized(Finalized { id, order, subject, resumed: true }));
         }
         _ => {}
     }
@@ -266,7 +284,7 @@ async fn check_profile(run: &Run<'_>) -> Result<(), IssueError> {
 
 /// Asks the DNS, as the CA will, whether every name may be certified there.
 async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
-    let directory = run.request.authority.client().directory().await?;
+    let directory = run.account.directory().await?;
     let questions = run.request.certificate.domains.iter().map(|domain| CaaQuestion {
         name: domain.base.clone(),
         wildcard: domain.wildcard,

@@ -3,22 +3,30 @@
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
 use super::order::Place;
-use crate::acme::{self, ChallengeType};
+use crate::acme::{self, AcmeError, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold};
 use crate::store::{AccountName, Lease, OrderId};
 use dns01_provider::{CredentialName, Fqdn, ZoneName};
-use jiff::Timestamp;
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The most time that removing the records may hold up the end of an order.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Resolvers are taken to remember a failed validation at least so long.
+const SHORTEST_MEMORY: Duration = Duration::from_secs(60);
+/// And at most so long, whatever a zone claims (RFC 2308 §5).
+const LONGEST_MEMORY: Duration = Duration::from_secs(3 * 60 * 60);
+/// The most time to find out how long the zones say.
+const NEGATIVE_TTL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One walk through the corridor.
 pub(super) struct Run<'a> {
@@ -82,7 +90,15 @@ impl<'a> Run<'a> {
         if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
             return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
         }
-        let account = request.authority.account(&context.store).await?.until(deadline);
+        let account = match request.authority.account_until(deadline, &context.store).await {
+            Ok(account) => account,
+            Err(error) => {
+                let error = IssueError::from(error);
+                remember(context, request, &error).await;
+                give_back(lease).await;
+                return Err(error);
+            }
+        };
         let run = Self {
             context,
             request,
@@ -240,33 +256,42 @@ impl<'a> Run<'a> {
                 self.events.warn(format!("{record} could not be removed now; `dns01 txt gc` tries again"));
             }
         }
-        let walked = walked.map_err(|error| error.leaving(left));
+        let walked = match walked {
+            Err(error) => Err(self.outlasting_caches(error).await.leaving(left)),
+            issued => issued,
+        };
         if let Err(error) = &walked {
-            self.remember(error).await;
+            remember(self.context, self.request, error).await;
         }
-        // A lease that is not given back ends with this process; what it guarded is done.
-        if let Err(error) = self.lease.release().await {
-            tracing::warn!(%error, "the turn for these names was not given back");
-        }
+        give_back(self.lease).await;
         walked
     }
 
-    async fn remember(&self, error: &IssueError) {
-        let store = &self.context.store;
-        let now = self.context.clock.now();
-        if let Some(back_off) = error.back_off(now) {
-            let stored = store.set_back_off(self.request.authority.directory(), &back_off).await;
-            log_if_lost(stored);
+    /// After a validation that failed: says until when resolvers may remember what they saw.
+    async fn outlasting_caches(&self, error: IssueError) -> IssueError {
+        match error {
+            IssueError::Acme(error @ AcmeError::OrderInvalid { .. }) if !locked(&self.places).is_empty() => {
+                let memory = self.longest_memory().await;
+                let memory = SignedDuration::try_from(memory).unwrap_or(SignedDuration::MAX);
+                let retry_at = self.now().saturating_add(memory).unwrap_or(Timestamp::MAX);
+                IssueError::Validation { error, retry_at }
+            }
+            other => other,
         }
-        if matches!(error, IssueError::Interrupted) {
-            return;
+    }
+
+    /// How long resolvers may remember the values of this order, or that there were none.
+    async fn longest_memory(&self) -> Duration {
+        let places: Vec<Place> = locked(&self.places).values().cloned().collect();
+        let mut zones = HashMap::new();
+        let mut longest = SHORTEST_MEMORY;
+        for place in &places {
+            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl)));
+            zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
         }
-        let attempts = match store.certificate(self.certificate()).await {
-            Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
-            Err(_) => 0,
-        };
-        let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
-        log_if_lost(store.record_failure(self.certificate(), &error.to_string(), next_try).await);
+        let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));
+        let negative = timeout(NEGATIVE_TTL_PATIENCE, join_all(asked)).await.unwrap_or_default();
+        negative.into_iter().flatten().fold(longest, Duration::max).min(LONGEST_MEMORY)
     }
 
     /// The events' word on a certificate that is in place.
@@ -283,6 +308,35 @@ impl<'a> Run<'a> {
     pub(super) fn now(&self) -> Timestamp {
         self.context.clock.now()
     }
+}
+
+/// A lease that is not given back ends with this process; what it guarded is done.
+async fn give_back(lease: Lease) {
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the turn for these names was not given back");
+    }
+}
+
+/// Writes a failure down: when to try again, and when to leave the whole CA alone.
+async fn remember(context: &Context, request: &Request, error: &IssueError) {
+    let (store, name) = (&context.store, request.certificate.name.as_str());
+    let now = context.clock.now();
+    if let Some(back_off) = error.back_off(now) {
+        log_if_lost(store.set_back_off(request.authority.directory(), &back_off).await);
+    }
+    if matches!(error, IssueError::Interrupted) {
+        return;
+    }
+    let attempts = match store.certificate(name).await {
+        Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
+        Err(_) => 0,
+    };
+    let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
+    let stale_until = match error.root() {
+        IssueError::Validation { retry_at, .. } => Some(*retry_at),
+        _ => None,
+    };
+    log_if_lost(store.record_failure(name, &error.to_string(), next_try, stale_until).await);
 }
 
 /// A panic elsewhere does not spoil what these hold.

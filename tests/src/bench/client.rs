@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_secs(2);
 /// uacme dies of about half the orders of a stock Pebble.
 const TRIES: usize = 30;
+/// No step of a run lasts as long as this without a request to the CA.
+const HUNG: Duration = Duration::from_secs(15);
 const CONTACT: &str = "ops@example.test";
 
 /// Which program.
@@ -35,15 +37,6 @@ pub(super) struct Client {
     quiet_since: Instant,
     names: AtomicUsize,
     failed: AtomicUsize,
-}
-
-/// What a CA was asked.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Requests {
-    /// All but renewal information.
-    pub(super) orders: usize,
-    /// For renewal information.
-    pub(super) renewal_info: usize,
 }
 
 impl Client {
@@ -156,13 +149,14 @@ impl Client {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What its CA has been asked so far.
-    pub(super) fn requests(&self) -> Requests {
-        let mut requests = Requests::default();
-        for (_, path) in self.ca.requests() {
-            if path.contains("renewalInfo") { requests.renewal_info += 1 } else { requests.orders += 1 }
-        }
-        requests
+    /// How many requests its CA has had so far, those for renewal information apart.
+    pub(super) fn requests(&self) -> usize {
+        self.ca.requests().iter().filter(|(_, path)| !path.contains("renewalInfo")).count()
+    }
+
+    /// Whether its CA has locked itself up: in the midst of its work it has long said nothing.
+    pub(super) fn ca_hangs(&self) -> bool {
+        self.ca.quiet_for() > HUNG
     }
 
     /// What registers the account; lego does so with its first certificate.

@@ -25,6 +25,11 @@ pub(super) struct Run {
 
 /// Runs `command` to its end, what it says into `log`.
 pub(super) fn measure(command: &mut Command, log: &Path) -> Run {
+    measure_unless(command, log, || false).expect("it is not given up")
+}
+
+/// The same; `None` if `hopeless` said so before it ended, and it was killed.
+pub(super) fn measure_unless(command: &mut Command, log: &Path, hopeless: impl Fn() -> bool) -> Option<Run> {
     let output = File::create(log).expect("the log can be made");
     let errors = output.try_clone().expect("the log can be opened twice");
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
@@ -37,14 +42,20 @@ pub(super) fn measure(command: &mut Command, log: &Path) -> Run {
     loop {
         if let Some(end) = child.try_wait4().expect("a child can be waited for") {
             let usage = end.rusage;
-            return Run {
+            return Some(Run {
                 success: end.status.success(),
                 wall: start.elapsed(),
                 cpu: usage.utime + usage.stime,
                 peak,
-            };
+            });
         }
         peak = high_water(&status).unwrap_or(peak);
+        if hopeless() {
+            // It may have ended meanwhile, which is just as well.
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
         assert!(start.elapsed() < PATIENCE, "it does not end:\n{}", said(log));
         std::thread::sleep(pause(start.elapsed()));
     }

@@ -3,10 +3,9 @@
 use super::Form;
 use super::client::{Client, Tool};
 use super::figures::{Figures, median};
-use super::measured::{Run, measure, said};
+use super::measured::{Run, measure, measure_unless, said};
 use crate::fault_ca::{Endpoint, FaultCa, Setup};
-use crate::rig::Rig;
-use crate::rig::query;
+use crate::rig::{Rig, query, wait_until};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -20,13 +19,20 @@ const PROCESSES: usize = 8;
 /// How often the watchers from outside look.
 const LOOK: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Runs that a CA may spoil by locking itself up.
+const HUNG_RUNS: usize = 10;
 
 /// From exec to the first connection to the CA, the account being there.
 pub(super) fn start(rig: &Rig, form: Form, figures: &mut Figures) {
     let (client, proxy, _bundle) = behind_a_proxy(rig);
     let address = proxy.address();
     drop(proxy);
-    let listener = TcpListener::bind(address).expect("the proxy's address is free again");
+    let mut free = None;
+    wait_until("the proxy's address is free again", PATIENCE, || {
+        free = TcpListener::bind(address).ok();
+        free.is_some()
+    });
+    let listener = free.expect("it was just bound");
     listener.set_nonblocking(true).expect("a listener can be polled");
     let mut times = Vec::new();
     for _ in 0..form.singles {
@@ -129,10 +135,9 @@ fn behind_a_proxy(rig: &Rig) -> (Client, FaultCa, tempfile::TempPath) {
 }
 
 /// One wildcard certificate by each program in turn.
-pub(super) fn singles(rig: &Rig, form: Form, figures: &mut Figures) {
-    let mut clients: Vec<Client> = tools(form).iter().map(|&tool| Client::ready(rig, tool)).collect();
+pub(super) fn singles(clients: &mut [Client], form: Form, figures: &mut Figures) {
     let mut times = vec![Vec::new(); clients.len()];
-    let (mut requests, mut renewal_info, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut requests, mut cpu) = (Vec::new(), Vec::new());
     let mut peak = 0;
     for _ in 0..form.singles {
         for (client, times) in clients.iter_mut().zip(&mut times) {
@@ -141,9 +146,7 @@ pub(super) fn singles(rig: &Rig, form: Form, figures: &mut Figures) {
             let run = client.obtain(&[name]);
             times.push(run.wall);
             if client.tool() == Tool::Dns01 {
-                let after = client.requests();
-                requests.push((after.orders - before.orders) as f64);
-                renewal_info.push((after.renewal_info - before.renewal_info) as f64);
+                requests.push((client.requests() - before) as f64);
                 cpu.push(run.cpu);
                 peak = peak.max(run.peak);
             }
@@ -163,16 +166,14 @@ pub(super) fn singles(rig: &Rig, form: Form, figures: &mut Figures) {
     figures.times("issue_1_cpu_dns01", &cpu);
     figures.put("issue_1_peak_mib", mib(peak), "MiB");
     figures.put("issue_1_ca_requests", median(&requests), "requests");
-    figures.put("issue_1_renewal_info_requests", median(&renewal_info), "requests");
 }
 
 /// Apex and wildcard in one order. lego waits a minute between two values at one name, so it
 /// runs once.
-pub(super) fn both(rig: &Rig, form: Form, figures: &mut Figures) {
+pub(super) fn both(clients: &mut [Client], form: Form, figures: &mut Figures) {
     let mut ours = 0.0;
-    for &tool in tools(form) {
-        let mut client = Client::ready(rig, tool);
-        let runs = if tool == Tool::Lego { 1 } else { form.singles };
+    for client in clients {
+        let runs = if client.tool() == Tool::Lego { 1 } else { form.singles };
         let times: Vec<Duration> = (0..runs)
             .map(|_| {
                 let name = client.fresh();
@@ -180,7 +181,7 @@ pub(super) fn both(rig: &Rig, form: Form, figures: &mut Figures) {
             })
             .collect();
         let median = figures.times(&format!("issue_both_wall_{}", client.label()), &times);
-        match tool {
+        match client.tool() {
             Tool::Dns01 => ours = median,
             _ => figures.put(&format!("issue_both_wall_ratio_{}", client.label()), ours / median, "ratio"),
         }
@@ -189,11 +190,11 @@ pub(super) fn both(rig: &Rig, form: Form, figures: &mut Figures) {
 
 /// Many certificates of one name each in one zone: by one process of ours, and by eight of a
 /// peer. Returns our time.
-pub(super) fn many(rig: &Rig, form: Form, figures: &mut Figures) -> f64 {
+pub(super) fn many(rig: &Rig, clients: &mut [Client], form: Form, figures: &mut Figures) -> f64 {
     let count = form.many;
     let ours = all_at_once(rig, count, form.many_runs, figures);
-    for &tool in &tools(form)[1..] {
-        let peer = in_parallel(rig, tool, count);
+    for client in clients.iter_mut().filter(|client| client.tool() != Tool::Dns01) {
+        let peer = in_parallel(client, count);
         let name = |figure: &str| format!("issue_{count}_{figure}_{}{PROCESSES}", peer.label);
         figures.put(&name("wall"), peer.wall, "s");
         figures.put(&name("cpu"), peer.cpu, "s");
@@ -218,40 +219,59 @@ struct AllAtOnce {
     cpu: f64,
 }
 
+/// Certificates of one name each, all by one process of ours, over and over.
 fn all_at_once(rig: &Rig, count: usize, runs: usize, figures: &mut Figures) -> AllAtOnce {
     let mut client = Client::ready(rig, Tool::Dns01);
-    let (mut wall, mut cpu, mut requests, mut updates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut peak, mut failures, mut renewal_info) = (0, 0, 0);
-    for _ in 0..runs {
-        let names: Vec<String> = (0..count).map(|_| client.fresh()).collect();
-        let mut command = client.command_for_all(&names);
-        let (before, updates_before) = (client.requests(), client.zone.updates());
-        client.rest();
-        let log = client.home().join("all.log");
-        let run = measure(&mut command, &log);
-        client.is_done();
-        let after = client.requests();
-        wall.push(run.wall);
-        cpu.push(run.cpu);
-        requests.push((after.orders - before.orders) as f64 / count as f64);
-        updates.push((client.zone.updates() - updates_before) as f64);
-        renewal_info = after.renewal_info - before.renewal_info;
-        peak = peak.max(run.peak);
-        let lacking = count - client.in_place(&names);
-        assert!(run.success || lacking > 0, "it failed for another reason:\n{}", said(&log));
-        failures += lacking;
+    let (mut done, mut hung) = (Vec::new(), 0);
+    while done.len() < runs {
+        match at_once(&mut client, count) {
+            Some(run) => done.push(run),
+            // Nothing comes of this CA any more; the next run has another one.
+            None => {
+                hung += 1;
+                assert!(hung < HUNG_RUNS, "the CA locks itself up all the time");
+                client = Client::ready(rig, Tool::Dns01);
+            }
+        }
     }
     let name = |figure: &str| format!("issue_{count}_{figure}");
-    let medians = AllAtOnce {
-        wall: figures.times(&name("wall_dns01"), &wall),
-        cpu: figures.times(&name("cpu_dns01"), &cpu),
-    };
-    figures.put(&name("requests_per_certificate"), median(&requests), "requests");
-    figures.put(&name("renewal_info_requests"), renewal_info as f64, "requests");
-    figures.put(&name("updates"), median(&updates), "updates");
-    figures.put(&name("peak_mib"), mib(peak), "MiB");
-    figures.put(&name("failures"), failures as f64, "certificates");
-    medians
+    let all = |of: fn(&AtOnce) -> f64| done.iter().map(of).collect::<Vec<_>>();
+    let times = |of: fn(&Run) -> Duration| done.iter().map(|one| of(&one.run)).collect::<Vec<_>>();
+    let wall = figures.times(&name("wall_dns01"), &times(|run| run.wall));
+    let cpu = figures.times(&name("cpu_dns01"), &times(|run| run.cpu));
+    figures.put(&name("requests_per_certificate"), median(&all(|one| one.requests)), "requests");
+    figures.put(&name("updates"), median(&all(|one| one.updates)), "updates");
+    figures.put(&name("peak_mib"), all(|one| mib(one.run.peak)).into_iter().fold(0.0, f64::max), "MiB");
+    figures.put(&name("failures"), all(|one| one.failures).iter().sum(), "certificates");
+    figures.put(&name("ca_hung_runs"), hung as f64, "runs");
+    AllAtOnce { wall, cpu }
+}
+
+struct AtOnce {
+    run: Run,
+    /// Each certificate's, renewal information apart.
+    requests: f64,
+    updates: f64,
+    failures: f64,
+}
+
+/// One run; none if the CA locked itself up.
+fn at_once(client: &mut Client, count: usize) -> Option<AtOnce> {
+    let names: Vec<String> = (0..count).map(|_| client.fresh()).collect();
+    let mut command = client.command_for_all(&names);
+    let (requests, updates) = (client.requests(), client.zone.updates());
+    client.rest();
+    let log = client.home().join("all.log");
+    let run = measure_unless(&mut command, &log, || client.ca_hangs())?;
+    client.is_done();
+    let lacking = count - client.in_place(&names);
+    assert!(run.success || lacking > 0, "it failed for another reason:\n{}", said(&log));
+    Some(AtOnce {
+        run,
+        requests: (client.requests() - requests) as f64 / count as f64,
+        updates: (client.zone.updates() - updates) as f64,
+        failures: lacking as f64,
+    })
 }
 
 struct InParallel {
@@ -264,14 +284,14 @@ struct InParallel {
 }
 
 /// Processes of a peer, one certificate each, eight at a time; the next begins as one ends.
-fn in_parallel(rig: &Rig, tool: Tool, count: usize) -> InParallel {
-    let mut client = Client::ready(rig, tool);
+fn in_parallel(client: &mut Client, count: usize) -> InParallel {
     let names: Vec<String> = (0..count).map(|_| client.fresh()).collect();
     let (failed, before, updates) = (client.failed(), client.requests(), client.zone.updates());
     client.rest();
     let start = Instant::now();
     let runs: Vec<Run> = {
         let queue = Mutex::new(names.iter());
+        let client = &*client;
         let work = || {
             let mut runs = Vec::new();
             while let Some(name) = { queue.lock().expect("nobody panics with the queue").next() } {
@@ -290,14 +310,16 @@ fn in_parallel(rig: &Rig, tool: Tool, count: usize) -> InParallel {
         label: client.label(),
         wall,
         cpu: runs.iter().map(|run| run.cpu).sum::<Duration>().as_secs_f64(),
-        requests: (client.requests().orders - before.orders) as f64,
+        requests: (client.requests() - before) as f64,
         updates: (client.zone.updates() - updates) as f64,
         failed: (client.failed() - failed) as f64,
     }
 }
 
-fn tools(form: Form) -> &'static [Tool] {
-    if form.peers { &[Tool::Dns01, Tool::Lego, Tool::Uacme] } else { &[Tool::Dns01] }
+/// The programs that are compared; the first is ours.
+pub(super) fn clients(rig: &Rig, form: Form) -> Vec<Client> {
+    let tools: &[Tool] = if form.peers { &[Tool::Dns01, Tool::Lego, Tool::Uacme] } else { &[Tool::Dns01] };
+    tools.iter().map(|&tool| Client::ready(rig, tool)).collect()
 }
 
 fn mib(kib: u64) -> f64 {

@@ -143,7 +143,7 @@ impl Preauthorization {
         let key_authorization = format!("{}.{thumbprint}", authorization.token);
         let value = BASE64URL_NOPAD.encode(digest(&SHA256, key_authorization.as_bytes()).as_ref());
         let name = format!("_acme-challenge.{}.", authorization.name);
-        let ask = move || query::ask_tcp(server, &name, RecordType::TXT);
+        let ask = move || query::resolve_tcp(server, &name, RecordType::TXT);
         let Ok(Ok(answer)) = tokio::task::spawn_blocking(ask).await else { return false };
         answer.answers.iter().filter_map(query::text).any(|text| text == value)
     }

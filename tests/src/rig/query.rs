@@ -37,6 +37,14 @@ pub fn ask_tcp(server: SocketAddr, name: &str, kind: RecordType) -> Result<Messa
     over_tcp(server, &question(name, kind, false)?)
 }
 
+/// Asks a recursive resolver over TCP, RD=1; servers that are none ignore the difference.
+///
+/// # Errors
+/// No whole answer within three seconds.
+pub fn resolve_tcp(server: SocketAddr, name: &str, kind: RecordType) -> Result<Message> {
+    over_tcp(server, &question(name, kind, true)?)
+}
+
 /// The TXT values at `name` on `server`, sorted; none when it does not answer.
 #[must_use]
 pub fn txt(server: SocketAddr, name: &str) -> Vec<String> {
