@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use commit::Commits;
 use envelope::MasterKey;
 use jiff::Timestamp;
+use leases::Turns;
 use sqlx::{AnyConnection, AnyPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ struct Inner {
     commits: Commits,
     master_key: OnceCell<MasterKey>,
     owner: OnceCell<Owner>,
+    turns: Turns,
 }
 
 impl Store {
@@ -68,7 +70,8 @@ impl Store {
         let master_key = OnceCell::new();
         let owner = OnceCell::new();
         let directory = directory.to_path_buf();
-        Ok(Self(Arc::new(Inner { directory, clock, reads, commits, master_key, owner })))
+        let turns = Turns::default();
+        Ok(Self(Arc::new(Inner { directory, clock, reads, commits, master_key, owner, turns })))
     }
 
     /// The state directory.

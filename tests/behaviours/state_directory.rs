@@ -56,7 +56,7 @@ fn a_disk_that_fills_up_at_any_moment_spoils_nothing() {
     let disk = Disk::on(order.program.state(), "4m");
     let _ = order.run().succeeded();
     let mut failures = 0;
-    for free in (0..).step_by(12) {
+    for free in (0..).step_by(8) {
         let before = order.live_files();
         disk.fill_but(free);
         let outcome = order.obtain_another();
@@ -68,7 +68,8 @@ fn a_disk_that_fills_up_at_any_moment_spoils_nothing() {
         }
         failures += 1;
         assert_eq!(after, before, "with {free} KiB free: {outcome}");
-        let _ = outcome.says("is full").says("hint:");
+        assert!(outcome.elapsed < Duration::from_secs(5), "with {free} KiB free: {outcome}");
+        let _ = outcome.failed_with(3).says("is full").says("hint:");
         disk.empty();
         // Whatever was begun is brought to its end, and no record stays.
         let _ = order.run().succeeded();
@@ -85,6 +86,7 @@ fn a_full_disk_at_the_first_run_leaves_nothing_in_the_way_of_the_second() {
         disk.fill_but(free);
         let outcome = order.run();
         if outcome.code != Some(0) {
+            assert!(outcome.elapsed < Duration::from_secs(5), "with {free} KiB free: {outcome}");
             let _ = outcome.says("is full").says("hint:");
         }
         disk.empty();

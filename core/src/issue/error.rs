@@ -145,6 +145,7 @@ impl IssueError {
             Self::Dns(DnsError::DeeperCut { .. }) => "deeper-zone-cut",
             Self::Dns(_) => "dns",
             Self::ChallengeName { .. } | Self::ForeignName { .. } => "unprovable-name",
+            Self::Records(RecordsError::Store(_)) => "store",
             Self::Records(_) => "records",
             Self::Propagation(_) => "propagation",
             Self::Authority(AuthorityError::Acme(error))

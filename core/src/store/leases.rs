@@ -4,6 +4,8 @@
 use super::commit::Work;
 use super::{OwnerId, Store, StoreError};
 use sqlx::{AnyConnection, Row as _};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,9 +18,34 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Lease {
     store: Store,
-    name: String,
+    turn: Turn,
     fence: i64,
     held: bool,
+}
+
+/// The leases that somebody in this process holds or claims. Only one at a time speaks for the
+/// process, so that a row in its name is left over: the write that let it go has failed.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<HashSet<String>>);
+
+/// The right to speak for this process about one lease.
+#[derive(Debug)]
+struct Turn {
+    store: Store,
+    name: String,
+}
+
+impl Turn {
+    fn take(store: &Store, name: &str) -> Option<Self> {
+        let taken = store.turns().0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        taken.then(|| Self { store: store.clone(), name: name.to_owned() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.store.turns().0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 impl Lease {
@@ -34,7 +61,7 @@ impl Lease {
     /// The store cannot be written; the lease is then free when this process ends.
     pub async fn release(mut self) -> Result<(), StoreError> {
         self.held = false;
-        let (name, fence) = (std::mem::take(&mut self.name), self.fence);
+        let (name, fence) = (self.turn.name.clone(), self.fence);
         self.store.write(move |connection| Box::pin(let_go(connection, name, fence))).await
     }
 }
@@ -42,7 +69,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.held {
-            let (name, fence) = (std::mem::take(&mut self.name), self.fence);
+            let (name, fence) = (self.turn.name.clone(), self.fence);
             self.store.write_later(move |connection| Box::pin(let_go(connection, name, fence)));
         }
     }
@@ -57,6 +84,11 @@ async fn let_go(connection: &mut sqlx::AnyConnection, name: String, fence: i64) 
     Ok(())
 }
 
+fn nobody() -> OwnerId {
+    OwnerId(String::new())
+}
+
+/// Claims the lease for `owner` if it is free, left over from `owner` itself, or `from`'s.
 async fn claim(
     connection: &mut AnyConnection,
     name: String,
@@ -66,7 +98,7 @@ async fn claim(
     let row = sqlx::query(
         "INSERT INTO leases (name, owner, fence) VALUES ($1, $2, 1) \
          ON CONFLICT (name) DO UPDATE SET owner = $2, fence = leases.fence + 1 \
-         WHERE leases.owner = $3 OR leases.owner = '' \
+         WHERE leases.owner IN ($2, $3, '') \
          RETURNING fence",
     )
     .bind(name)
@@ -83,14 +115,16 @@ impl Store {
     /// # Errors
     /// The store cannot be read or written.
     pub async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
-        let nobody = OwnerId(String::new());
-        if let Some(lease) = self.claim(name, nobody).await? {
-            return Ok(Some(lease));
+        let Some(turn) = Turn::take(self, name) else { return Ok(None) };
+        if let Some(fence) = self.claim(name, nobody()).await? {
+            return Ok(Some(self.held_lease(turn, fence)));
         }
-        let Some(holder) = self.lease_holder(name).await? else {
+        let Some(holder) = self.lease_holder(name).await? else { return Ok(None) };
+        if self.is_alive(&holder)? {
             return Ok(None);
-        };
-        if self.is_alive(&holder)? { Ok(None) } else { self.claim(name, holder).await }
+        }
+        let fence = self.claim(name, holder).await?;
+        Ok(fence.map(|fence| self.held_lease(turn, fence)))
     }
 
     /// Claims `name`, waiting for it until `deadline`; `None` if it was held all the time.
@@ -118,32 +152,35 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut AnyConnection) -> Work<'c, T> + Send + 'static,
     {
+        let Some(turn) = Turn::take(self, name) else { return Ok(None) };
         let owner = self.owner().await?.id().clone();
         let row = name.to_owned();
         let done = self
             .write(move |connection| {
                 Box::pin(async move {
-                    let nobody = OwnerId(String::new());
-                    match claim(connection, row, owner, nobody).await? {
+                    match claim(connection, row, owner, nobody()).await? {
                         Some(fence) => Ok(Some((fence, work(connection).await?))),
                         None => Ok(None),
                     }
                 })
             })
             .await?;
-        Ok(done.map(|(fence, result)| (self.held_lease(name, fence), result)))
+        Ok(done.map(|(fence, result)| (self.held_lease(turn, fence), result)))
     }
 
     /// Takes the lease from `from`, whom the caller knows to be nobody or dead.
-    async fn claim(&self, name: &str, from: OwnerId) -> Result<Option<Lease>, StoreError> {
+    async fn claim(&self, name: &str, from: OwnerId) -> Result<Option<i64>, StoreError> {
         let owner = self.owner().await?.id().clone();
         let row = name.to_owned();
-        let fence = self.write(move |connection| Box::pin(claim(connection, row, owner, from))).await?;
-        Ok(fence.map(|fence| self.held_lease(name, fence)))
+        self.write(move |connection| Box::pin(claim(connection, row, owner, from))).await
     }
 
-    fn held_lease(&self, name: &str, fence: i64) -> Lease {
-        Lease { store: self.clone(), name: name.to_owned(), fence, held: true }
+    fn held_lease(&self, turn: Turn, fence: i64) -> Lease {
+        Lease { store: self.clone(), turn, fence, held: true }
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     async fn lease_holder(&self, name: &str) -> Result<Option<OwnerId>, StoreError> {
@@ -203,11 +240,27 @@ mod tests {
     async fn an_old_holder_cannot_let_go_of_a_later_ones_lease() {
         let (_directory, store) = temporary().await;
         let first = store.lease("a").await.unwrap().unwrap();
-        let stale = Lease { store: store.clone(), name: "a".to_owned(), fence: first.fence(), held: true };
+        let fence = first.fence();
         first.release().await.unwrap();
         let _second = store.lease("a").await.unwrap().unwrap();
-        stale.release().await.unwrap();
+        let late = store.write(move |connection| Box::pin(let_go(connection, "a".to_owned(), fence)));
+        late.await.unwrap();
         assert!(store.lease("a").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_lease_whose_release_was_not_written_is_free_to_its_own_process() {
+        let (directory, store) = temporary().await;
+        let other = open(directory.path()).await;
+        let mut lease = store.lease("a").await.unwrap().unwrap();
+        // As on a full disk, where the write that lets go fails.
+        lease.held = false;
+        drop(lease);
+        assert!(other.lease("a").await.unwrap().is_none());
+        let (again, ()) = store.lease_with("a", |_| Box::pin(async { Ok(()) })).await.unwrap().unwrap();
+        assert!(store.lease("a").await.unwrap().is_none());
+        again.release().await.unwrap();
+        assert!(other.lease("a").await.unwrap().is_some());
     }
 
     #[tokio::test]
