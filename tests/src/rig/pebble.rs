@@ -207,6 +207,12 @@ impl Pebble {
         self.service.wait_ready(|| open(PORT) && open(MANAGEMENT_PORT));
     }
 
+    /// The address and port of its ACME API.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (self.address, PORT).into()
+    }
+
     /// The address of its ACME directory.
     #[must_use]
     pub fn directory(&self) -> String {
