@@ -29,6 +29,6 @@ pub(crate) async fn run(program: &Program, command: Command) -> Result<Exit, Fai
         Command::Txt(command) => txt::run(program, command).await,
         Command::Check(arguments) => check::run(program, &arguments).await,
         Command::Completions { shell } => Ok(completions::run(shell)),
-        Command::Man => man::run(),
+        Command::Man => Ok(man::run()),
     }
 }

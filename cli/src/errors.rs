@@ -3,7 +3,7 @@
 use crate::output::words::{self, printable};
 use dns01_core::acme::AcmeError;
 use dns01_core::authority::AuthorityError;
-use dns01_core::config::{ConfigError, Mistake, Place};
+use dns01_core::config::{Config, ConfigError, Mistake, Place};
 use dns01_core::deploy::DeployError;
 use dns01_core::dns::DnsError;
 use dns01_core::issue::{IssueError, Request};
@@ -101,6 +101,16 @@ impl Failure {
         self
     }
 
+    /// The last validation failed, and resolvers may remember why until `until`.
+    pub(crate) fn too_soon(until: Timestamp) -> Self {
+        let until_then = words::exact_moment(until);
+        let message = format!(
+            "the CA has just looked in vain, and its resolvers may remember what they saw until {until_then}"
+        );
+        let failure = Failure::new("too-soon", message, Exit::NothingTried);
+        Self { retry_at: Some(until), ..failure.with_hint("wait until then, or use --force") }
+    }
+
     /// Keeps what lies behind `error`.
     pub(crate) fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |error| error.source());
@@ -185,6 +195,7 @@ impl Failure {
         let root = error.root();
         let exit = match error.id() {
             "store" | "ca-unreachable" | "busy" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ if matches!(root, IssueError::BackOff { .. }) => Exit::NothingTried,
             _ => Exit::SomeFailed,
         };
@@ -192,17 +203,34 @@ impl Failure {
         failure.details = details(root);
         failure.retry_at = error.retry_at();
         if let Some(at) = failure.retry_at {
-            failure.aftermath.push(format!("the next try makes sense from {}", words::moment(at)));
+            failure.aftermath.push(format!("the next try makes sense from {}", words::exact_moment(at)));
         }
         for left in error.left_behind() {
             failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));
         }
         if matches!(root, IssueError::Propagation(_)) {
-            failure
-                .aftermath
-                .push(format!("nothing was counted against you at {}", request.authority.name()));
+            // Told here only when nothing was left: a removal that failed says so above.
+            let removed =
+                if error.left_behind().is_empty() { "removed: all that was written for it; " } else { "" };
+            let name = request.authority.name();
+            failure.aftermath.push(format!("{removed}nothing was counted against you at {name}"));
         }
         failure
+    }
+}
+
+impl Failure {
+    /// Points at the domain in the file that no zone contains, if that is what failed.
+    pub(crate) fn pointing_into(mut self, config: &Config, request: &Request, error: &IssueError) -> Self {
+        let IssueError::Dns(DnsError::NotConfigured { name, .. }) = error.root() else { return self };
+        let domains = request.certificate.domains.iter();
+        let at_fault = domains.filter(|domain| name.is_at_or_below(&domain.base));
+        if let Some(domain) = at_fault.max_by_key(|domain| domain.base.as_str().len()) {
+            let mistake = config.no_credential(&request.certificate.name, domain);
+            self.label = mistake.place.is_some().then_some(mistake.label).flatten();
+            self.place = mistake.place;
+        }
+        self
     }
 }
 
@@ -262,6 +290,7 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         let exit = match error.id() {
             "store" | "ca-unreachable" => Exit::NothingTried,
+            "terms-not-agreed" => Exit::Usage,
             _ => Exit::SomeFailed,
         };
         let mut failure = Self::of_room(error.id(), &error, error.hint(), exit);
@@ -304,6 +333,8 @@ impl From<ConfigError> for Failures {
 mod tests {
     use super::*;
     use dns01_core::config::MistakeKind;
+    use std::collections::BTreeSet;
+    use std::path::Path;
 
     fn mistake() -> Mistake {
         Mistake::new(MistakeKind::NoCredential, "no credential for `shop.example.org`")
@@ -352,5 +383,43 @@ error: no credential for `shop.example.org`
             failure.render("error", false),
             "error: example.com: it failed\n  because the disk is full\n\n  name server  address\n  hint: try again\n  removed: 1 value"
         );
+    }
+
+    /// The texts in `source`, before its tests, that follow one of `markers`.
+    fn literals_after(source: &str, markers: &[&str]) -> BTreeSet<String> {
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let after = markers.iter().flat_map(|marker| source.split(marker).skip(1));
+        let literals = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
+        literals.map(|(literal, _)| literal.to_owned()).collect()
+    }
+
+    fn sources(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .flat_map(|path| match path.is_dir() {
+                true => sources(&path),
+                false => vec![std::fs::read_to_string(&path).unwrap()],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_page_of_errors_has_every_id_and_no_other() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let mut ids: BTreeSet<String> = MistakeKind::ALL.map(|kind| kind.id().to_owned()).into();
+        ids.insert("config-unreadable".to_owned());
+        for source in sources(&root.join("cli/src")) {
+            ids.extend(literals_after(&source, &["Failure::new(", "Failure::usage(", "of_room("]));
+        }
+        let of_orders = read("core/src/issue/error.rs");
+        let (_, id) = of_orders.split_once("pub fn id(&self)").unwrap();
+        let (id, rest) = id.split_once("pub fn hint(&self)").unwrap();
+        let (_, of_acme) = rest.split_once("fn acme_id(").unwrap();
+        ids.extend(literals_after(id, &["=>"]).into_iter().chain(literals_after(of_acme, &["=>"])));
+        let page = read("docs/errors.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: BTreeSet<String> = rows.map(|(id, _)| id.to_owned()).collect();
+        assert_eq!(ids, listed);
     }
 }

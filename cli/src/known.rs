@@ -16,6 +16,15 @@ pub(crate) struct Known {
     pub(crate) senseless: Option<Failure>,
 }
 
+impl Known {
+    /// True if it is to be kept valid: the file wants it, or flags have obtained it once. A
+    /// mistyped `issue` that never succeeded is not tried for ever.
+    pub(crate) fn is_kept(&self) -> bool {
+        let obtained = self.stored.as_ref().is_some_and(|stored| stored.current.is_some());
+        self.wanted.as_ref().is_some_and(|wanted| wanted.from_file || obtained)
+    }
+}
+
 /// Every certificate, those of the file first.
 pub(crate) async fn certificates(config: &Config, store: &Store) -> Result<Vec<Known>, Failures> {
     let mut stored = store.certificates().await.map_err(Failure::from)?;

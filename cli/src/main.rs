@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Arguments, clock: Clock, output: &Output) -> Result<Exit, Failure> {
-    log(arguments.global.log.as_deref())?;
+    log(arguments.global.log.as_deref(), output.has_color())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("start", error.to_string(), Exit::NothingTried))?;
     runtime.block_on(run(arguments, clock, output.clone()))
@@ -68,10 +68,10 @@ async fn run(arguments: Arguments, clock: Clock, output: Output) -> Result<Exit,
 }
 
 /// Logs go to standard error, and only where they are asked for.
-fn log(filter: Option<&str>) -> Result<(), Failure> {
+fn log(filter: Option<&str>, color: bool) -> Result<(), Failure> {
     let Some(filter) = filter else { return Ok(()) };
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::usage("usage-value", format!("--log: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr).init();
     Ok(())
 }

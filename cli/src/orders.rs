@@ -7,11 +7,11 @@ use crate::program::{Program, Session};
 use crate::remembered::remember;
 use crate::wanted::Wanted;
 use dns01_core::authority::Authority;
-use dns01_core::config::{CaConfig, CredentialConfig};
+use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::deploy::FileSet;
 use dns01_core::event::Happening;
 use dns01_core::inventory::Entry;
-use dns01_core::issue::{Context, Issued, Request, issue};
+use dns01_core::issue::{Context, IssueError, Issued, Request, issue};
 use dns01_core::keys::CertificateKey;
 use dns01_core::plan::{Decision, Renewal};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -83,6 +83,7 @@ pub(crate) fn credentials(file: &[CredentialConfig], wanted: &[Wanted]) -> Vec<C
 pub(crate) async fn carry_out(
     program: &Program,
     session: &Session,
+    config: &Config,
     wanted: Vec<Wanted>,
     mood: Mood,
 ) -> Result<Vec<(String, Became)>, Failures> {
@@ -95,7 +96,7 @@ pub(crate) async fn carry_out(
         // Connections, writers and watchers have tasks of their own; an order mostly waits.
         running.push(Box::pin(async move {
             let name = one.certificate.name.to_string();
-            let became = match carry_out_one(&context, &authority, one, mood).await {
+            let became = match carry_out_one(&context, &authority, config, one, mood).await {
                 Ok(became) => became,
                 Err(mut failure) => {
                     failure.certificate = Some(name.clone());
@@ -121,6 +122,7 @@ pub(crate) async fn carry_out(
 async fn carry_out_one(
     context: &Context,
     authority: &Arc<Authority>,
+    config: &Config,
     wanted: Wanted,
     mood: Mood,
 ) -> Result<Became, Box<Failure>> {
@@ -131,7 +133,12 @@ async fn carry_out_one(
         .await
         .map_err(|error| failed(error.into()))?;
     if !mood.force {
-        entry.refresh_advice(&context.store, authority, now).await.map_err(|error| failed(error.into()))?;
+        tokio::select! {
+            refreshed = entry.refresh_advice(&context.store, authority, now) => {
+                refreshed.map_err(|error| failed(error.into()))?;
+            }
+            () = context.cancel.cancelled() => return Err(failed(IssueError::Interrupted.into())),
+        }
     }
     match entry.decide(mood.force, now) {
         Decision::Fine(renewal) => {
@@ -139,6 +146,9 @@ async fn carry_out_one(
             let from = words::moment(renewal.from);
             events.emit(Happening::NotDue { text: format!("not due: it is renewed from {from}") });
             return Ok(Became::NotDue(renewal));
+        }
+        Decision::Wait { stale_until: Some(until), .. } if mood.impatient => {
+            return Err(failed(Failure::too_soon(until)));
         }
         Decision::Wait { until, attempts, .. } if !mood.impatient => {
             let text = format!(
@@ -161,7 +171,9 @@ async fn carry_out_one(
     };
     match issue(context, &request).await {
         Ok(issued) => Ok(Became::Issued(Box::new(issued))),
-        Err(error) => Err(failed(Failure::of_order(&request, &error))),
+        Err(error) => {
+            Err(failed(Failure::of_order(&request, &error).pointing_into(config, &request, &error)))
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Output {
         Self { style, color, clock, progress: Arc::new(Mutex::new(Progress::None)) }
     }
 
+    /// True if what is shown may be coloured.
+    pub(crate) fn has_color(&self) -> bool {
+        self.color
+    }
+
     /// True if results are JSON documents.
     pub(crate) fn is_json(&self) -> bool {
         self.style == Style::Json

@@ -148,6 +148,9 @@ impl Session {
                 // What another credential wrote is its own run's to remove.
                 let ours = |name: &CredentialName| self.bound.iter().any(|one| one.credential.name() == name);
                 swept.left.retain(|left| ours(&left.credential));
+                if swept.removed > 0 {
+                    program.output.note(&format!("removed {} still out", count(swept.removed, "value")));
+                }
                 swept
             }
             Err(error) => {

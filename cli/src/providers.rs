@@ -4,6 +4,14 @@ use dns01_provider::Plugin;
 
 /// The providers that this program has.
 pub(crate) const PLUGINS: &[Plugin] = &[
+    #[cfg(feature = "cloudflare")]
+    dns01_provider_cloudflare::PLUGIN,
+    #[cfg(feature = "exec")]
+    dns01_provider_exec::PLUGIN,
+    #[cfg(feature = "httpreq")]
+    dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "powerdns")]
+    dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]
     dns01_provider_rfc2136::PLUGIN,
 ];

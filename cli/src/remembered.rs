@@ -89,7 +89,8 @@ fn by_flags(wanted: &Wanted) -> ByFlags {
             name: ca.name.clone(),
             directory: ca.directory.to_string(),
             ca_bundle: ca.ca_bundle.clone(),
-            proxy: ca.proxy.as_ref().map(ToString::to_string),
+            // With a password it stays where it came from, which can only be the file.
+            proxy: ca.proxy.as_ref().filter(|url| url.password().is_none()).map(ToString::to_string),
             contact: ca.contact.clone(),
             agree_tos: ca.agree_tos,
         },
@@ -155,12 +156,15 @@ fn wanted(remembered: ByFlags, config: &Config) -> Result<Wanted, String> {
         None => None,
     };
     let known = remembered.ca;
+    let directory = parse_directory(&known.directory)?;
+    let in_file = config.cas.iter().find(|ca| ca.directory == directory);
+    let proxy = known.proxy.map(|text| parse_proxy(&text)).transpose()?;
     let ca = CaConfig {
         ca_bundle: known.ca_bundle,
-        proxy: known.proxy.map(|text| parse_proxy(&text)).transpose()?,
+        proxy: proxy.or_else(|| in_file?.proxy.clone()),
         contact: known.contact,
         agree_tos: known.agree_tos,
-        ..CaConfig::new(known.name, parse_directory(&known.directory)?)
+        ..CaConfig::new(known.name, directory)
     };
     Ok(Wanted {
         certificate: remembered.certificate,
@@ -213,4 +217,96 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
         settings: Settings::new(settings),
         ttl: remembered.ttl,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dns01_core::config::{ConfigError, Flags, Sources};
+    use jiff::Timestamp;
+
+    fn config(text: &str) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dns01.toml");
+        std::fs::write(&file, text).unwrap();
+        let state_dir = directory.path();
+        Config::load(&Sources { file: Some(&file), state_dir, flags: &Flags::default(), plugins: PLUGINS })
+    }
+
+    const FILE: &str = r#"
+        [dns.lab]
+        provider = "rfc2136"
+        zones = ["example.test"]
+        server = "192.0.2.53"
+        tsig = { name = "key.", secret = { literal = "czNjcjN0LXQwa2Vu" } }
+        [[certificate]]
+        domains = ["example.test"]
+    "#;
+
+    fn stored(request: String) -> Certificate {
+        Certificate {
+            name: "example.test".to_owned(),
+            names: Vec::new(),
+            request,
+            created: Timestamp::UNIX_EPOCH,
+            current: None,
+            renewal: None,
+            failure: None,
+        }
+    }
+
+    fn wanted(config: &Config, credential: Option<Chosen>) -> Wanted {
+        let mut wanted = crate::wanted::from_file(config).unwrap().remove(0);
+        wanted.from_file = false;
+        wanted.credential = credential;
+        wanted
+    }
+
+    #[test]
+    fn what_flags_asked_for_is_recalled_whole() {
+        let config = config(FILE).unwrap();
+        let mut settings = config.credentials[0].clone();
+        settings.settings = Settings::default().with("server", "192.0.2.53").with(
+            "tsig",
+            serde_json::json!({
+                "name": "key.", "secret": { "env": "RFC2136_TSIG_SECRET" },
+            }),
+        );
+        settings.ttl = Some(30);
+        let asked = wanted(&config, Some(Chosen { config: settings, is_table: false }));
+        let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
+        assert_eq!(recalled.certificate, asked.certificate);
+        assert_eq!(recalled.ca.directory, asked.ca.directory);
+        assert_eq!(recalled.timeout, asked.timeout);
+        let credential = recalled.credential.unwrap();
+        assert_eq!(credential.config.zones, asked.credential.unwrap().config.zones);
+        assert_eq!(credential.config.ttl, Some(30));
+        let settings: serde_json::Value = credential.config.settings.parse().unwrap();
+        assert_eq!(settings["tsig"]["secret"]["env"], "RFC2136_TSIG_SECRET");
+    }
+
+    #[test]
+    fn a_table_of_the_file_is_remembered_by_its_name_and_not_by_its_secret() {
+        let config = config(FILE).unwrap();
+        let asked = wanted(&config, Some(Chosen { config: config.credentials[0].clone(), is_table: true }));
+        let text = remember(&asked);
+        assert!(!text.contains("czNjcjN0LXQwa2Vu"), "{text}");
+        let recalled = recall(&stored(text.clone()), &config).unwrap().unwrap();
+        assert_eq!(recalled.credential.unwrap().config.name.as_str(), "lab");
+        let mut without = config;
+        without.credentials.clear();
+        let failure = recall(&stored(text), &without).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "what is remembered of `example.test` makes no sense here: there is no [dns.lab] any more"
+        );
+    }
+
+    #[test]
+    fn what_the_file_wants_is_left_to_the_file() {
+        let config = config(FILE).unwrap();
+        let mut asked = wanted(&config, None);
+        asked.from_file = true;
+        assert!(recall(&stored(remember(&asked)), &config).unwrap().is_none());
+    }
 }

@@ -69,7 +69,8 @@ pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<
     }
     let ca = authority(&arguments.authority, config)?;
     let name = match &arguments.certificate_name {
-        Some(name) => flag("--cert-name", name, CertificateName::parse)?,
+        Some(name) => flag("--cert-name", name, CertificateName::parse)
+            .map_err(|failure| failure.with_hint("it names a directory below `live`, as `shop` does"))?,
         None => CertificateName::of(
             domains.first().ok_or_else(|| Failure::usage("usage-value", "the request names no domain"))?,
         ),
@@ -182,22 +183,33 @@ pub(crate) fn authority(arguments: &AuthorityArguments, config: &Config) -> Resu
     with_flags(arguments, ca)
 }
 
-/// The CA with this directory, with what the flags say of it over what the file says.
+/// The CA that a certificate came from, with what the flags say of it over what is
+/// `remembered` of it, and this over what the file says.
 pub(crate) fn authority_of(
     arguments: &AuthorityArguments,
     config: &Config,
     directory: &str,
+    remembered: Option<CaConfig>,
 ) -> Result<CaConfig, Failure> {
     let directory = flag("the stored CA", directory, parse_directory)?;
-    with_flags(arguments, by_directory(config, directory))
+    let remembered = remembered.filter(|ca| ca.directory == directory);
+    with_flags(arguments, remembered.unwrap_or_else(|| by_directory(config, directory)))
 }
 
 fn with_flags(arguments: &AuthorityArguments, mut ca: CaConfig) -> Result<CaConfig, Failure> {
     if let Some(path) = &arguments.ca_bundle {
+        // Found out before anything is opened, as every mistake of the command line is.
+        std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         ca.ca_bundle = Some(absolute(path));
     }
     if let Some(text) = &arguments.proxy {
-        ca.proxy = Some(flag("--proxy", text, parse_proxy)?);
+        let proxy = flag("--proxy", text, parse_proxy)?;
+        if proxy.password().is_some() {
+            let message = "--proxy: a password does not belong on a command line";
+            return Err(Failure::usage("usage-value", message)
+                .with_hint("set `HTTPS_PROXY`, or `proxy` in the CA's table of the configuration"));
+        }
+        ca.proxy = Some(proxy);
     }
     if !arguments.email.is_empty() {
         let contact = arguments.email.iter().map(|text| flag("--email", text, parse_contact));
@@ -355,5 +367,104 @@ pub(crate) fn quorum(text: &str) -> Result<Quorum, String> {
             .parse()
             .map(Quorum::Servers)
             .map_err(|_| format!("`{text}` is neither `all` nor a number of name servers, 1 or more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dns01_core::config::{Flags, Sources};
+
+    fn config(text: &str) -> Config {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dns01.toml");
+        std::fs::write(&file, text).unwrap();
+        let state_dir = directory.path();
+        Config::load(&Sources { file: Some(&file), state_dir, flags: &Flags::default(), plugins: PLUGINS })
+            .unwrap()
+    }
+
+    const FILE: &str = r#"
+        [ca.private]
+        directory = "https://ca.example.net/dir"
+        contact = "ops@example.com"
+        [dns.lab]
+        provider = "rfc2136"
+        zones = ["example.test"]
+        server = "192.0.2.53"
+        propagation = { timeout = "1m", quorum = 2 }
+    "#;
+
+    fn server(name: &str) -> AuthorityArguments {
+        AuthorityArguments { server: Some(name.to_owned()), ..AuthorityArguments::default() }
+    }
+
+    #[test]
+    fn a_ca_is_found_by_name_and_by_address() {
+        let config = config(FILE);
+        let found = |arguments: &AuthorityArguments| authority(arguments, &config).unwrap();
+        assert_eq!(found(&AuthorityArguments::default()).name.as_str(), "letsencrypt");
+        assert_eq!(found(&server("private")).contact, ["mailto:ops@example.com"]);
+        assert_eq!(found(&server("https://ca.example.net/dir")).name.as_str(), "private");
+        let address = "https://acme-staging-v02.api.letsencrypt.org/directory";
+        assert_eq!(found(&server(address)).name.as_str(), "letsencrypt-staging");
+        assert_eq!(found(&server("https://127.0.0.1:14000/dir")).name.as_str(), "127.0.0.1:14000");
+        let failure = authority(&server("zerosl"), &config).unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `zerossl`?"));
+    }
+
+    #[test]
+    fn flags_stand_above_what_the_file_says_of_a_ca() {
+        let flags = AuthorityArguments {
+            email: vec!["new@example.com".to_owned()],
+            account_key_type: Some("rs256".to_owned()),
+            agree_tos: true,
+            ..server("private")
+        };
+        let ca = authority(&flags, &config(FILE)).unwrap();
+        assert_eq!(ca.contact, ["mailto:new@example.com"]);
+        assert_eq!(ca.account_key, KeyType::Rsa2048);
+        assert!(ca.agree_tos);
+        let wrong = AuthorityArguments { email: vec!["nobody".to_owned()], ..server("private") };
+        let failure = authority(&wrong, &config(FILE)).unwrap_err();
+        assert_eq!(failure.message, "--email: `nobody` is not an e-mail address");
+    }
+
+    #[test]
+    fn a_trial_uses_the_staging_environment_or_is_refused() {
+        let preset = |name| CaConfig::preset(name).unwrap();
+        let trial = |name| staging_of(&preset(name)).map(|ca| ca.name.to_string());
+        assert_eq!(trial("letsencrypt").unwrap(), "letsencrypt-staging");
+        assert_eq!(trial("google-staging").unwrap(), "google-staging");
+        assert_eq!(trial("zerossl").unwrap_err().id, "usage-no-staging");
+    }
+
+    #[test]
+    fn a_credential_is_a_table_first_and_flags_change_it_for_this_time() {
+        let config = config(FILE);
+        let arguments = CredentialArguments {
+            dns: Some("lab".to_owned()),
+            quorum: Some("all".to_owned()),
+            ..CredentialArguments::default()
+        };
+        let chosen = credential(&arguments, &config).unwrap().unwrap();
+        assert!(chosen.is_table);
+        let propagation = chosen.config.zones[0].propagation;
+        assert_eq!(propagation.quorum, Quorum::All);
+        assert_eq!(propagation.timeout, Duration::from_secs(60));
+        let zones = CredentialArguments { zones: vec!["a.test=Z1".to_owned()], ..arguments };
+        let chosen = credential(&zones, &config).unwrap().unwrap();
+        assert_eq!(chosen.config.zones[0].zone.id.as_deref(), Some("Z1"));
+        assert!(credential(&CredentialArguments::default(), &config).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_domain_that_cannot_be_proved_is_told() {
+        let texts = ["a.test", "192.0.2.1", "A.test.", "x@y.test"].map(str::to_owned);
+        let failures = domains(&texts).unwrap_err();
+        let ids: Vec<&str> = failures.0.iter().map(|failure| failure.id).collect();
+        assert_eq!(ids, ["config-domain", "config-domain"]);
+        let names = domains(&["a.test".to_owned(), "A.test.".to_owned()]).unwrap();
+        assert_eq!(names.len(), 1, "a name is taken once, however it is written");
     }
 }

@@ -82,7 +82,7 @@ impl AuthorityError {
         match self {
             Self::Acme(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Closed { .. } => Some("`dns01 account register --new` makes another one".to_owned()),
+            Self::Closed { .. } => Some("`dns01 account register` makes another one".to_owned()),
             Self::NoAccount { .. } => Some("`dns01 account register` makes one".to_owned()),
             Self::Bundle { .. } | Self::ExternalAccount { .. } => None,
         }
@@ -169,6 +169,35 @@ impl Authority {
             .cloned()
     }
 
+    /// Our account, made where there is none, and anew where ours was given up or the CA knows
+    /// nothing of it any more.
+    ///
+    /// # Errors
+    /// As those of [`Authority::account`].
+    pub async fn account_anew(&self, store: &Store) -> Result<Account, AuthorityError> {
+        match self.stored(store).await? {
+            Some(stored) if is_closed(stored.status) => {
+                store.put_account(&self.plan_registration(&self.client, store).await?).await?;
+            }
+            Some(mut stored) if self.is_forgotten(&stored).await? => {
+                stored.url = None;
+                store.put_account(&stored).await?;
+            }
+            _ => {}
+        }
+        self.account(store).await
+    }
+
+    async fn is_forgotten(&self, stored: &store::Account) -> Result<bool, AuthorityError> {
+        let Some(url) = &stored.url else { return Ok(false) };
+        let account = self.client.account(signer(&stored.key)?, AccountUrl::new(url.clone()));
+        match account.state().await {
+            Err(AcmeError::AccountDoesNotExist) => Ok(true),
+            // Whatever else is wrong shows itself when the account is used.
+            _ => Ok(false),
+        }
+    }
+
     /// Our account, if there is one.
     ///
     /// # Errors
@@ -192,7 +221,7 @@ impl Authority {
         store: &Store,
         stored: store::Account,
     ) -> Result<Account, AuthorityError> {
-        if !matches!(stored.status, AccountStatus::Valid | AccountStatus::Pending) {
+        if is_closed(stored.status) {
             return Err(AuthorityError::Closed { ca: self.name().clone(), status: stored.status });
         }
         let Some(url) = &stored.url else {
@@ -210,6 +239,18 @@ impl Authority {
     }
 
     async fn register(&self, client: &Client, store: &Store) -> Result<Account, AuthorityError> {
+        let fresh = self.plan_registration(client, store).await?;
+        // Another process may have been quicker: the first one stored is the account.
+        let stored = store.add_account(&fresh).await?;
+        self.finish_registration(client, store, stored).await
+    }
+
+    /// A new account with its key, which the CA does not know of yet.
+    async fn plan_registration(
+        &self,
+        client: &Client,
+        store: &Store,
+    ) -> Result<store::Account, AuthorityError> {
         // What the CA would refuse anyhow is found out before a key is made and stored.
         let terms = client.directory().await?.meta.terms_of_service.clone();
         if terms.is_some() && !self.config.agree_tos {
@@ -220,7 +261,7 @@ impl Authority {
             .await
             .expect("making a key does not panic")
             .map_err(AcmeError::from)?;
-        let fresh = store::Account {
+        Ok(store::Account {
             name: self.account_name(),
             url: None,
             key: KeyBytes::new(key.to_pkcs8().to_vec()),
@@ -230,10 +271,7 @@ impl Authority {
             status: AccountStatus::Pending,
             terms_agreed: terms.map(|url| url.to_string()),
             created: store.clock().now(),
-        };
-        // Another process may have been quicker: the first one stored is the account.
-        let stored = store.add_account(&fresh).await?;
-        self.finish_registration(client, store, stored).await
+        })
     }
 
     async fn finish_registration(
@@ -333,6 +371,10 @@ impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Authority({})", self.config.name)
     }
+}
+
+fn is_closed(status: AccountStatus) -> bool {
+    !matches!(status, AccountStatus::Valid | AccountStatus::Pending)
 }
 
 fn signer(key: &KeyBytes) -> Result<Arc<dyn Signer>, AuthorityError> {

@@ -335,9 +335,13 @@ impl RawDefaults {
 }
 
 fn unknown_ca(name: &CaName, tables: &[&str]) -> Mistake {
-    let known = tables.iter().copied().chain(ca::preset_names().map(|name| -> &str { name }));
+    let presets = ca::preset_names().map(|name| -> &str { name });
+    let known = tables.iter().copied().chain(presets.filter(|preset| !tables.contains(preset)));
     let hint = match nearest(name.as_str(), known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
+        None if name.as_str().contains('/') => {
+            format!("the address of a directory begins with `https://`: did you mean `https://{name}`?")
+        }
         None => format!(
             "write a [ca.{name}] table with its `directory`, or name one of {}",
             known.collect::<Vec<_>>().join(", ")

@@ -181,9 +181,10 @@ impl DnsError {
             Self::NotDelegated { zone, .. } => Some(format!(
                 "is `{zone}` spelt right and a zone of its own? For a zone only known inside, set its `name_servers`"
             )),
-            Self::NoAnswer { .. } => {
-                Some("is port 53 (UDP and TCP) to the outside open from this machine?".to_owned())
-            }
+            Self::NoAnswer { .. } => Some(
+                "port 53 looks blocked from here, or all of them are down: let UDP and TCP to port 53 out"
+                    .to_owned(),
+            ),
             Self::DeeperCut { cut, .. } => {
                 Some(format!("add `{cut}` to the zones of a credential that can write it"))
             }

@@ -256,6 +256,8 @@ pub enum Outcome {
         confirmed: usize,
         /// Addresses asked.
         addresses: usize,
+        /// Addresses that this machine has no route to, IPv6 ones most often.
+        not_asked: usize,
     },
     /// [`Step::Validate`]
     Validated {
@@ -306,12 +308,12 @@ mod tests {
             what: Happening::Finished {
                 step: Step::Propagate,
                 took: Duration::from_micros(1_234_567),
-                outcome: Outcome::Propagated { confirmed: 7, addresses: 8 },
+                outcome: Outcome::Propagated { confirmed: 7, addresses: 8, not_asked: 0 },
             },
         };
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
-            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8}"#
+            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8,"not_asked":0}"#
         );
     }
 }

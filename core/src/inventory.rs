@@ -56,9 +56,11 @@ impl Entry {
             names: self.wanted.domains.iter().map(ToString::to_string).collect(),
             key_type: (!self.own_request).then_some(self.wanted.key),
             held: known.and_then(held),
-            failure: known
-                .and_then(|known| known.failure.as_ref())
-                .map(|failure| Failure { attempts: failure.attempts, next_try: failure.next_try }),
+            failure: known.and_then(|known| known.failure.as_ref()).map(|failure| Failure {
+                attempts: failure.attempts,
+                next_try: failure.next_try,
+                stale_until: failure.stale_until,
+            }),
             unfinished: self.unfinished,
             force,
         }

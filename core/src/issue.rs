@@ -51,13 +51,20 @@ enum Stage {
 pub async fn issue(context: &Context, request: &Request) -> Result<Issued, IssueError> {
     let _place = context.place_for_an_order().await;
     let announcement = context.records.announce();
-    let run = match Run::begin(context, request, announcement).await? {
+    let begun = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(IssueError::Interrupted),
+        begun = Run::begin(context, request, announcement) => begun?,
+    };
+    let run = match begun {
         run::Begun::Run(run) => run,
         run::Begun::AnotherProcessDid(issued) => return Ok(issued),
     };
+    // Looked at first: what fails because the program is stopping is no failure of the order.
     let walked = tokio::select! {
-        walked = walk(&run) => walked,
+        biased;
         () = context.cancel.cancelled() => Err(IssueError::Interrupted),
+        walked = walk(&run) => walked,
     };
     run.end(walked).await
 }
@@ -74,5 +81,17 @@ async fn walk(run: &Run<'_>) -> Result<Issued, IssueError> {
             Stage::Finalized(stage) => stage.download(run).await?,
             Stage::Downloaded(stage) => return stage.deploy(run).await,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn can_be_spawned<F: Future + Send>(_: F) {}
+
+    #[expect(dead_code, reason = "that it compiles is the test")]
+    fn an_order_can_be_spawned(context: &Context, request: &Request) {
+        can_be_spawned(issue(context, request));
     }
 }

@@ -13,7 +13,6 @@
 //! | [`keys`], [`deploy`] | keys and requests; files in `live/` | |
 //! | [`authority`] | a CA and our account there | DNS |
 //! | [`plan`], [`inventory`] | what is due, and why; pure, and the store's side of it | |
-//! | [`session`] | everything opened, and closed in good order | |
 //! | [`event`], [`clock`] | what is told to the outside; what time it is | |
 
 pub mod acme;
@@ -28,5 +27,4 @@ pub mod issue;
 pub mod keys;
 pub mod plan;
 pub mod records;
-pub mod session;
 pub mod store;

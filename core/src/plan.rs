@@ -47,6 +47,8 @@ pub struct Failure {
     pub attempts: u32,
     /// Before this no try makes sense.
     pub next_try: Timestamp,
+    /// Until then resolvers may remember what the CA saw when it looked in vain.
+    pub stale_until: Option<Timestamp>,
 }
 
 /// What is to be done with a certificate now.
@@ -58,6 +60,9 @@ pub enum Decision {
     Wait {
         /// When the next try makes sense.
         until: Timestamp,
+        /// Where resolvers may remember what made the last one fail: until when. Not even a
+        /// person's asking helps before.
+        stale_until: Option<Timestamp>,
         /// Tries that failed.
         attempts: u32,
         /// Why it is due.
@@ -147,7 +152,8 @@ pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
     };
     match &situation.failure {
         Some(failure) if failure.next_try > now => {
-            Decision::Wait { until: failure.next_try, attempts: failure.attempts, reason }
+            let stale_until = failure.stale_until.filter(|until| *until > now);
+            Decision::Wait { until: failure.next_try, stale_until, attempts: failure.attempts, reason }
         }
         _ => Decision::Issue(reason),
     }
@@ -271,11 +277,14 @@ mod tests {
     #[test]
     fn a_fresh_failure_waits_unless_forced() {
         let next_try = start() + SignedDuration::from_mins(10);
-        let mut failing =
-            Situation { held: None, failure: Some(Failure { attempts: 2, next_try }), ..held(90) };
+        let mut failing = Situation {
+            held: None,
+            failure: Some(Failure { attempts: 2, next_try, stale_until: None }),
+            ..held(90)
+        };
         assert_eq!(
             decide(&failing, start()),
-            Decision::Wait { until: next_try, attempts: 2, reason: Reason::Missing }
+            Decision::Wait { until: next_try, stale_until: None, attempts: 2, reason: Reason::Missing }
         );
         assert_eq!(decide(&failing, next_try), Decision::Issue(Reason::Missing));
         failing.force = true;

@@ -1,3 +1,8 @@
 //! The conformance suite against every provider, one a module.
 
+mod cloudflare;
+mod exec;
+mod httpreq;
+mod powerdns;
 mod rfc2136;
+mod table;

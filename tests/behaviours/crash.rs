@@ -110,6 +110,7 @@ fn every_effect_of_a_rust_program_is_seen() {
     assert_eq!(of(Effect::Send), [format!("{} 5", stand.peer.port())]);
     assert_eq!(of(Effect::Sync)[..2], ["std.new", "std"]);
     assert!(of(Effect::Sync).contains(&"state.db-wal"), "{effects:?}");
+    assert!(of(Effect::Write).contains(&"state.db-wal"), "{effects:?}");
     let numbers: Vec<usize> =
         effects.iter().filter(|point| point.effect == Effect::Sync).map(|point| point.number).collect();
     assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());

@@ -5,6 +5,7 @@
  *   CRASH_LOG=<file>            one line per effect, appended before the effect:
  *                                 rename <n> <new path>
  *                                 fsync <n> <path>             fsync and fdatasync
+ *                                 write <n> <path>             pwrite: what SQLite writes
  *                                 send <n> <peer port> <octets>  on connected TCP sockets
  *   CRASH_AT=<kind>:<n>:before  SIGKILL just before the n-th effect of that kind
  *   CRASH_AT=<kind>:<n>:after   SIGKILL just after it
@@ -30,8 +31,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { RENAME, FSYNC, SEND, KINDS };
-static const char *const names[KINDS] = { "rename", "fsync", "send" };
+enum kind { RENAME, FSYNC, WRITE, SEND, KINDS };
+static const char *const names[KINDS] = { "rename", "fsync", "write", "send" };
 
 static atomic_ulong counts[KINDS];
 static char log_path[4096];
@@ -120,21 +121,35 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     RENAMED(to, REAL(renameat2)(from_dir, from, to_dir, to, flags));
 }
 
-/* Syncs */
+/* Syncs and writes */
 
-static int synced(int fd, int (*sync)(int)) {
-    char link[64], path[4096];
+static void path_of(int fd, char *path, size_t size) {
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    ssize_t length = readlink(link, path, size - 1);
     path[length < 0 ? 0 : length] = 0;
-    unsigned long number = before(FSYNC, path);
-    int result = sync(fd);
-    after(FSYNC, number);
-    return result;
 }
 
-int fsync(int fd) { return synced(fd, REAL(fsync)); }
-int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
+#define ON_FILE(kind, fd, type, call)                \
+    do {                                             \
+        char path[4096];                             \
+        path_of(fd, path, sizeof path);              \
+        unsigned long number = before(kind, path);   \
+        type result = call;                          \
+        after(kind, number);                         \
+        return result;                               \
+    } while (0)
+
+int fsync(int fd) { ON_FILE(FSYNC, fd, int, REAL(fsync)(fd)); }
+int fdatasync(int fd) { ON_FILE(FSYNC, fd, int, REAL(fdatasync)(fd)); }
+
+ssize_t pwrite(int fd, const void *data, size_t octets, off_t at) {
+    ON_FILE(WRITE, fd, ssize_t, REAL(pwrite)(fd, data, octets, at));
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t octets, off64_t at) {
+    ON_FILE(WRITE, fd, ssize_t, REAL(pwrite64)(fd, data, octets, at));
+}
 
 /* Sends */
 

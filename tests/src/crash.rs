@@ -1,4 +1,4 @@
-//! Kills a program just before or just after a chosen rename, fsync or send.
+//! Kills a program just before or just after a chosen rename, fsync, write or send.
 //!
 //! First a run is watched, which gives the list of its effects; then the same run is done
 //! again for each of them, and killed there:
@@ -50,6 +50,8 @@ pub enum Effect {
     Rename,
     /// A file or directory made durable: fsync or fdatasync.
     Sync,
+    /// Octets written at a place in a file, as SQLite does.
+    Write,
     /// Octets written to a connected TCP socket.
     Send,
 }
@@ -75,7 +77,7 @@ pub struct Point {
     pub effect: Effect,
     /// Its number among its kind, from 1.
     pub number: usize,
-    /// The path renamed to or synced, or the peer's port and the number of octets.
+    /// The path renamed to, synced or written, or the peer's port and the number of octets.
     pub detail: String,
 }
 
@@ -149,6 +151,7 @@ impl FromStr for Point {
         let effect = match kind {
             "rename" => Effect::Rename,
             "fsync" => Effect::Sync,
+            "write" => Effect::Write,
             "send" => Effect::Send,
             _ => return Err(wrong()),
         };
@@ -161,6 +164,7 @@ impl fmt::Display for Effect {
         f.write_str(match self {
             Self::Rename => "rename",
             Self::Sync => "fsync",
+            Self::Write => "write",
             Self::Send => "send",
         })
     }

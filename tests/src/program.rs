@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,15 @@ impl Program {
         zone.environment().into_iter().fold(self, |program, (name, value)| program.env(name, value))
     }
 
+    /// Gives all runs that follow the CA with this directory, whose terms are agreed to.
+    #[must_use]
+    pub fn ca(self, rig: &Rig, directory: &str) -> Self {
+        self.env("DNS01_SERVER", directory)
+            .env("DNS01_CA_BUNDLE", rig.ca_bundle())
+            .env("DNS01_EMAIL", "ops@example.test")
+            .env("DNS01_AGREE_TOS", "true")
+    }
+
     /// How long each run may take before it is killed.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
@@ -91,15 +101,16 @@ impl Program {
     }
 }
 
-/// `$DNS01_BIN`, else the binary beside this test's own.
+/// `$DNS01_BIN`, else the binary beside this program, or, as a test lives in a folder of its
+/// own, beside that.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("DNS01_BIN") {
         return path.into();
     }
-    let test = std::env::current_exe().expect("a test has a path");
-    let path = test.ancestors().nth(2).expect("tests live in target/debug/deps").join("dns01");
-    assert!(path.exists(), "{} is not built: run me through tests/run", path.display());
-    path
+    let own = std::env::current_exe().expect("a program has a path");
+    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("dns01"));
+    let built = beside.into_iter().find(|path| path.is_file());
+    built.expect("dns01 is built: run me through tests/run")
 }
 
 /// A run in progress. Dropping it kills the process.
@@ -107,8 +118,8 @@ pub struct Running {
     child: Child,
     deadline: Instant,
     start: Instant,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Option<Reader>,
+    stderr: Option<Reader>,
 }
 
 impl Running {
@@ -147,6 +158,36 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
+    /// Looks at something again and again for as long as it runs, then waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    #[must_use]
+    pub fn watch(mut self, mut look: impl FnMut()) -> Outcome {
+        while self.is_running() && Instant::now() < self.deadline {
+            look();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.wait()
+    }
+
+    /// Waits until it has said `text` (on either stream) while it goes on.
+    ///
+    /// # Panics
+    /// When it has not in time, with what it did say.
+    #[track_caller]
+    pub fn wait_says(&self, text: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let said = || {
+            [&self.stdout, &self.stderr].map(|reader| reader.as_ref().map_or_else(String::new, Reader::said))
+        };
+        while !said().iter().any(|said| said.contains(text)) {
+            assert!(Instant::now() < deadline, "it did not say `{text}` in time:\n{}", said().concat());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -164,9 +205,7 @@ impl Running {
         }
         let elapsed = self.start.elapsed();
         let status = self.child.wait().expect("a child can be waited for");
-        let text = |reader: Option<JoinHandle<String>>| {
-            reader.map(|thread| thread.join().expect("the reader does not panic")).unwrap_or_default()
-        };
+        let text = |reader: Option<Reader>| reader.map(Reader::all).unwrap_or_default();
         let outcome = Outcome {
             code: status.code(),
             signal: std::os::unix::process::ExitStatusExt::signal(&status),
@@ -187,13 +226,37 @@ impl Drop for Running {
     }
 }
 
-fn collect(mut source: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut octets = Vec::new();
+/// Collects what a stream says.
+struct Reader {
+    said: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Reader {
+    /// What it has said so far.
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// All of it, at its end.
+    fn all(self) -> String {
+        let Self { said, thread } = self;
+        thread.join().expect("the reader does not panic");
+        String::from_utf8_lossy(&said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+fn collect(mut source: impl Read + Send + 'static) -> Reader {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&said);
+    let thread = std::thread::spawn(move || {
+        let mut octets = [0; 4096];
         // What was read before an error still is what it said.
-        let _ = source.read_to_end(&mut octets);
-        String::from_utf8_lossy(&octets).into_owned()
-    })
+        while let Ok(count @ 1..) = source.read(&mut octets) {
+            shared.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&octets[..count]);
+        }
+    });
+    Reader { said, thread }
 }
 
 /// How a run ended.
@@ -236,6 +299,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The document that `--json` put on standard output.
+    #[track_caller]
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in:\n{self}"))
+    }
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "code {:?}, signal {:?}, after {:?}", self.code, self.signal, self.elapsed)?;
@@ -258,6 +330,14 @@ mod tests {
         let outcome = shell("echo out; echo err >&2; exit 3", PATIENCE).wait();
         assert_eq!((outcome.code, outcome.signal), (Some(3), None));
         assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn what_it_says_is_heard_while_it_goes_on() {
+        let running = shell("echo ready; exec sleep 60", PATIENCE);
+        running.wait_says("ready", PATIENCE);
+        running.signal(rustix::process::Signal::TERM);
+        assert_eq!(running.wait().stdout, "ready\n");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) struct IssueArguments {
     )]
     pub(crate) domains: Vec<String>,
     /// Every certificate of the configuration
-    #[arg(long, conflicts_with_all = ["domains", "csr"])]
+    #[arg(long, conflicts_with_all = ["domains", "csr", "dns", "server", "staging"])]
     pub(crate) all: bool,
     /// Use this request (PEM or DER) instead of a key of our own; its names are taken
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key_type", "reuse_key"])]

@@ -41,7 +41,7 @@ async fn carry_out(
 ) -> Result<(), Failure> {
     match command {
         AccountCommand::Register(_) => {
-            let account = authority.account(store).await?;
+            let account = authority.account_anew(store).await?;
             show(program, authority, &account).await
         }
         AccountCommand::Show(_) => {

@@ -36,18 +36,19 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
     let session = Session::open(program, &config, credentials, &state, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: !arguments.all };
-    let result = obtain(program, &session, wanted, mood).await;
+    let result = obtain(program, &session, &config, wanted, mood).await;
     finish(program, session, result).await
 }
 
 async fn obtain(
     program: &Program,
     session: &Session,
+    config: &Config,
     mut wanted: Vec<Wanted>,
     mood: Mood,
 ) -> Result<Vec<(String, Became)>, Failures> {
     agree_to_terms(program, &session.context.store, &mut wanted).await?;
-    carry_out(program, session, wanted, mood).await
+    carry_out(program, session, config, wanted, mood).await
 }
 
 /// Shows what became of everything, and ends the session.
@@ -78,7 +79,10 @@ fn all(arguments: &IssueArguments, config: &Config) -> Result<Vec<Wanted>, Failu
         let timeout = wanted::flag("--timeout", text, parse_duration)?;
         wanted.iter_mut().for_each(|one| one.timeout = timeout);
     }
-    wanted.iter_mut().for_each(|one| one.pre_authorize |= arguments.pre_authorize);
+    for one in &mut wanted {
+        one.pre_authorize |= arguments.pre_authorize;
+        one.ca.agree_tos |= arguments.authority.agree_tos;
+    }
     Ok(wanted)
 }
 

@@ -84,6 +84,9 @@ fn renewal(one: &Known, now: Timestamp) -> String {
     if one.wanted.is_none() {
         return "not wanted any more".to_owned();
     }
+    if !one.is_kept() {
+        return format!("never obtained; not tried by `renew` (dns01 show {})", one.name);
+    }
     if let Some(failure) = one.stored.as_ref().and_then(|stored| stored.failure.as_ref()) {
         let error = failure.last_error.lines().next().unwrap_or_default();
         return format!("failing since {}: {error} (dns01 show {})", words::date(failure.since), one.name);

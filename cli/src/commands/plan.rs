@@ -25,6 +25,9 @@ pub(super) async fn run(program: &Program, arguments: &PlanArguments) -> Result<
         if let Some(failure) = &one.senseless {
             program.output.failure(failure);
         }
+        if !one.is_kept() && arguments.names.is_empty() {
+            continue;
+        }
         let Some(wanted) = one.wanted else { continue };
         let entry = Entry::look_up(&store, wanted.certificate.clone(), wanted.csr.is_some()).await;
         let entry = entry.map_err(Failure::from)?;

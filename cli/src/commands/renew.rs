@@ -14,6 +14,8 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
     let store = program.store(&config.state_dir).await?;
     let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
     store.close().await.map_err(crate::errors::Failure::from)?;
+    // What any of them has left in a zone is removed, also where nothing is to be renewed.
+    let everything: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();
     let mut senseless = Exit::Done;
     let mut wanted: Vec<Wanted> = Vec::with_capacity(known.len());
     for one in known {
@@ -21,17 +23,19 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
             program.output.failure(failure);
             senseless = Exit::SomeFailed;
         }
-        wanted.extend(one.wanted);
+        if one.is_kept() || !arguments.names.is_empty() {
+            wanted.extend(one.wanted);
+        }
     }
     if let Some(text) = &arguments.timeout {
         let timeout = wanted::flag("--timeout", text, parse_duration)?;
         wanted.iter_mut().for_each(|one| one.timeout = timeout);
     }
     let events = program.output.progress(wanted.len());
-    let credentials = orders::credentials(&config.credentials, &wanted);
+    let credentials = orders::credentials(&config.credentials, &everything);
     let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };
-    let result = carry_out(program, &session, wanted, mood).await;
+    let result = carry_out(program, &session, &config, wanted, mood).await;
     Ok(finish(program, session, result).await?.max(senseless))
 }

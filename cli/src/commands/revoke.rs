@@ -4,6 +4,7 @@ use crate::args::RevokeArguments;
 use crate::errors::{Exit, Failure, Failures};
 use crate::pem;
 use crate::program::Program;
+use crate::remembered::recall;
 use crate::wanted::{self, unreadable};
 use dns01_core::acme::{AcmeError, RevocationReason, SoftwareKey};
 use dns01_core::authority::Authority;
@@ -17,8 +18,8 @@ struct Subject {
     der: Vec<u8>,
     /// The certificate's own key, where that is to sign.
     key: Option<SoftwareKey>,
-    /// The version in the store, where it is ours.
-    number: Option<i64>,
+    /// The name and the version in the store, where it is ours.
+    stored: Option<(String, i64)>,
     ca: CaConfig,
 }
 
@@ -28,7 +29,7 @@ pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Resul
     let store = program.store(&config.state_dir).await?;
     let subject = match (&arguments.name, &arguments.cert) {
         (Some(name), _) => stored(&store, &config, name, arguments).await?,
-        (None, Some(path)) => file(path, &config, arguments)?,
+        (None, Some(path)) => file(&store, path, &config, arguments).await?,
         (None, None) => unreachable!("clap wants one of the two"),
     };
     let ca = subject.ca.name.clone();
@@ -43,15 +44,16 @@ pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Resul
             account.revoke(&subject.der, reason).await.map_err(Failure::from)?;
         }
     }
-    if let (Some(name), Some(number)) = (&arguments.name, subject.number) {
-        store.mark_revoked(name, number).await.map_err(Failure::from)?;
+    if let Some((name, number)) = &subject.stored {
+        store.mark_revoked(name, *number).await.map_err(Failure::from)?;
     }
     store.close().await.map_err(Failure::from)?;
-    let what = arguments.name.clone().unwrap_or_else(|| "the certificate".to_owned());
+    let name = subject.stored.map(|(name, _)| name);
+    let what = name.as_deref().unwrap_or("the certificate");
     program.output.say(&format!(
         "{what} is revoked at {ca}; the next `dns01 renew` obtains a new one if it is still wanted"
     ));
-    program.output.document(&json!({ "certificate": arguments.name, "ca": ca, "revoked": true }));
+    program.output.document(&json!({ "certificate": name, "ca": ca, "revoked": true }));
     Ok(Exit::Done)
 }
 
@@ -61,12 +63,12 @@ async fn stored(
     name: &str,
     arguments: &RevokeArguments,
 ) -> Result<Subject, Failure> {
-    let certificate = store.certificate(name).await?;
     let missing = || {
         Failure::usage("usage-no-such-certificate", format!("there is no certificate `{name}`"))
             .with_hint("`dns01 list` lists them")
     };
-    let current = certificate.and_then(|certificate| certificate.current).ok_or_else(missing)?;
+    let certificate = store.certificate(name).await?.ok_or_else(missing)?;
+    let current = certificate.current.clone().ok_or_else(missing)?;
     let version: Version = store.version(name, current.number).await?.ok_or_else(missing)?;
     let key = match (&version.key, arguments.by_certificate_key) {
         (_, false) => None,
@@ -79,13 +81,20 @@ async fn stored(
     let mut ca = wanted::authority(&arguments.authority, config)?;
     if arguments.authority.server.is_none() && !arguments.authority.staging {
         // The CA it came from, with what the flags say of it.
-        ca = wanted::authority_of(&arguments.authority, config, &current.account.ca)?;
+        // That of a certificate asked for by flags may be known from these alone.
+        let remembered = recall(&certificate, config).ok().flatten().map(|wanted| wanted.ca);
+        ca = wanted::authority_of(&arguments.authority, config, &current.account.ca, remembered)?;
     }
     let der = pem::first(&version.chain_pem, "CERTIFICATE").ok_or_else(missing)?;
-    Ok(Subject { der, key, number: Some(current.number), ca })
+    Ok(Subject { der, key, stored: Some((name.to_owned(), current.number)), ca })
 }
 
-fn file(path: &Path, config: &Config, arguments: &RevokeArguments) -> Result<Subject, Failure> {
+async fn file(
+    store: &Store,
+    path: &Path,
+    config: &Config,
+    arguments: &RevokeArguments,
+) -> Result<Subject, Failure> {
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| unreadable(path, &error));
     let malformed = |path: &Path, what: &str| {
         Failure::usage("usage-file", format!("`{}` holds no {what} in PEM", path.display()))
@@ -99,7 +108,20 @@ fn file(path: &Path, config: &Config, arguments: &RevokeArguments) -> Result<Sub
         }
         None => None,
     };
-    Ok(Subject { der, key, number: None, ca: wanted::authority(&arguments.authority, config)? })
+    let stored = whose(store, &der).await?;
+    Ok(Subject { der, key, stored, ca: wanted::authority(&arguments.authority, config)? })
+}
+
+/// The certificate in use that `der` is, if it is one of ours.
+async fn whose(store: &Store, der: &[u8]) -> Result<Option<(String, i64)>, Failure> {
+    for certificate in store.certificates().await? {
+        let Some(current) = certificate.current else { continue };
+        let version = store.version(&certificate.name, current.number).await?;
+        if version.and_then(|version| pem::first(&version.chain_pem, "CERTIFICATE")).as_deref() == Some(der) {
+            return Ok(Some((certificate.name, current.number)));
+        }
+    }
+    Ok(None)
 }
 
 fn reason(text: &str) -> Result<RevocationReason, String> {

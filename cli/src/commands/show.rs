@@ -100,7 +100,7 @@ impl Facts {
                 format!(
                     "since {}, {}",
                     words::moment(failure.since),
-                    words::count(failure.attempts as usize, "try").replace("trys", "tries")
+                    words::count(failure.attempts as usize, "try")
                 ),
             );
             row("last error", failure.last_error.clone());

@@ -54,6 +54,7 @@ async fn add(program: &Program, arguments: &TxtValueArguments) -> Result<Exit, F
 
 async fn write(program: &Program, context: &Context, name: &Fqdn, value: TxtValue) -> Result<(), Failure> {
     let (location, route) = locate(context, name).await?;
+    location.warnings.iter().for_each(|warning| program.output.note(&format!("warning: {warning}")));
     let record = Record {
         credential: route.credential.name().clone(),
         zone: route.zone.clone(),

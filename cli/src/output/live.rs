@@ -17,6 +17,9 @@ const BETWEEN_REDRAWS: Duration = Duration::from_millis(100);
 /// The spinner turns this often.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The position of the line of a step that has begun.
+const BEGUN: u64 = 1;
+
 /// The lines.
 pub(super) struct Live {
     screen: MultiProgress,
@@ -90,8 +93,9 @@ impl Live {
         self.screen.suspend(|| super::to_stderr(text));
     }
 
-    /// Leaves the screen as it is.
+    /// Leaves the screen as it is, and what comes next to a line of its own.
     pub(super) fn end(self) {
+        let shown = matches!(&self.kind, Kind::Many(_) | Kind::One { headed: true, .. });
         match self.kind {
             Kind::One { steps, .. } => {
                 for line in steps.values().filter(|line| !line.is_finished()) {
@@ -103,6 +107,9 @@ impl Live {
                 many.sum.set_style(style("   {wide_msg}"));
                 many.sum.finish_with_message(sum(many.total, many.done, many.failed, many.began.elapsed()));
             }
+        }
+        if shown {
+            super::to_stderr("");
         }
     }
 }
@@ -132,6 +139,7 @@ fn one(
         Happening::Began { step } => {
             if let Some(line) = steps.get(step) {
                 line.set_prefix(step.label());
+                line.set_position(BEGUN);
                 line.reset_elapsed();
                 line.set_style(style(" {spinner} {prefix:13} {wide_msg} {took:>8}"));
                 line.enable_steady_tick(TICK);
@@ -153,10 +161,10 @@ fn one(
         Happening::Failed { .. } => {
             for line in steps.values().filter(|line| !line.is_finished()) {
                 line.set_style(style(" ✗ {prefix:13} {wide_msg}"));
-                if line.message().is_empty() {
-                    line.finish_and_clear();
-                } else {
+                if line.position() == BEGUN {
                     line.abandon();
+                } else {
+                    line.finish_and_clear();
                 }
             }
         }

@@ -106,8 +106,11 @@ impl Line {
                     .add("zone", list(|batch| &batch.zone));
                 self.add("values", sum(|batch| batch.values)).add("calls", sum(|batch| batch.calls));
             }
-            Outcome::Propagated { confirmed, addresses } => {
+            Outcome::Propagated { confirmed, addresses, not_asked } => {
                 self.add("confirmed", confirmed).add("addresses", addresses);
+                if *not_asked > 0 {
+                    self.add("not_asked", not_asked);
+                }
             }
             Outcome::Validated { proven, names } => {
                 self.add("proven", proven).add("names", names);
@@ -161,7 +164,7 @@ mod tests {
             Happening::Began { step: Step::Order },
             finished(Step::Order, Outcome::Ordered { names: 2, to_prove: 2 }),
             finished(Step::Records, Outcome::Written { batches: vec![batch] }),
-            finished(Step::Propagate, Outcome::Propagated { confirmed: 8, addresses: 8 }),
+            finished(Step::Propagate, Outcome::Propagated { confirmed: 8, addresses: 8, not_asked: 0 }),
             finished(Step::Validate, Outcome::Validated { proven: 2, names: 2 }),
             finished(
                 Step::Certificate,

@@ -1,15 +1,12 @@
 //! Columns for people.
 
-use super::words::{cut, printable};
+use super::words::printable;
 
 /// A table with a heading; columns are as wide as their widest cell.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     headed: bool,
 }
-
-/// No cell is wider than this.
-const WIDEST: usize = 48;
 
 impl Table {
     /// A table under these headings.
@@ -33,21 +30,16 @@ impl Table {
         self.rows.len() == usize::from(self.headed)
     }
 
-    /// The lines. The last column runs on.
+    /// The lines, without blanks at their ends.
     pub(crate) fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count().min(WIDEST)).max().unwrap_or_default()
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let line = |row: &Vec<String>| {
-            let last = row.len().saturating_sub(1);
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                let cell = printable(cell);
-                let cell = if column == last { cell } else { cut(&cell, WIDEST).into_owned().into() };
-                format!("{cell:<width$}")
-            });
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{:<width$}", printable(cell)));
             format!(" {}", cells.collect::<Vec<_>>().join("  ").trim_end())
         };
         self.rows.iter().map(line).collect()
@@ -59,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_the_last_runs_on() {
+    fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(["certificate", "ca", "renewal"]);
         table.row(["example.com".to_owned(), "letsencrypt".to_owned(), "from 2027-01-20".to_owned()]);
         table.row(["lab".to_owned(), "internal".to_owned(), "x".repeat(60)]);

@@ -12,13 +12,18 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Ordered { names, to_prove: 0 } => format!("{}, already proven", count(*names, "name")),
         Outcome::Ordered { names, to_prove } => format!("{}, {to_prove} to prove", count(*names, "name")),
         Outcome::Written { batches } => written(batches),
-        Outcome::Propagated { confirmed, addresses } => {
-            format!("{confirmed} of {} answer", count(*addresses, "address"))
+        Outcome::Propagated { confirmed, addresses, not_asked } => {
+            let answer = format!("{confirmed} of {} answer", count(*addresses, "address"));
+            match not_asked {
+                0 => answer,
+                away => format!("{answer}, no route to {away} more"),
+            }
         }
         Outcome::Validated { proven, names } => format!("{proven} of {} proven", count(*names, "name")),
         Outcome::Issued { issuer, not_after } => {
             format!("issued by {}, valid to {}", printable(issuer), date(*not_after))
         }
+        Outcome::Removed { values: 0, left: 0 } => "nothing to remove".to_owned(),
         Outcome::Removed { values, left: 0 } => format!("{} removed", count(*values, "value")),
         Outcome::Removed { values, left } => {
             format!("{} removed, {left} left; the next run removes them", count(*values, "value"))
@@ -45,12 +50,15 @@ fn written(batches: &[WrittenBatch]) -> String {
     format!("{}{place} {how} ({through})", count(values, "value"))
 }
 
-/// `1 name`, `2 names`, `2 addresses`.
+/// `1 name`, `2 names`, `2 addresses`, `2 tries`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         number if noun.ends_with('s') => format!("{number} {noun}es"),
-        number => format!("{number} {noun}s"),
+        number => match noun.strip_suffix('y') {
+            Some(stem) => format!("{number} {stem}ies"),
+            None => format!("{number} {noun}s"),
+        },
     }
 }
 
@@ -76,6 +84,11 @@ pub(crate) fn distance(moment: Timestamp, now: Timestamp) -> String {
 /// The day, in local time.
 pub(crate) fn date(moment: Timestamp) -> String {
     local(moment, "%Y-%m-%d")
+}
+
+/// The moment to the second, in local time.
+pub(crate) fn exact_moment(moment: Timestamp) -> String {
+    local(moment, "%Y-%m-%d %H:%M:%S %Z")
 }
 
 /// The moment to the minute, in local time.
@@ -127,7 +140,9 @@ mod tests {
         assert_eq!(outcome(&two), "3 values at 3 names in 2 calls (cloudflare)");
         assert_eq!(outcome(&Outcome::Ordered { names: 2, to_prove: 2 }), "2 names, 2 to prove");
         assert_eq!(outcome(&Outcome::Ordered { names: 1, to_prove: 0 }), "1 name, already proven");
-        assert_eq!(outcome(&Outcome::Propagated { confirmed: 8, addresses: 8 }), "8 of 8 addresses answer");
+        let propagated = |not_asked| outcome(&Outcome::Propagated { confirmed: 8, addresses: 8, not_asked });
+        assert_eq!(propagated(0), "8 of 8 addresses answer");
+        assert_eq!(propagated(2), "8 of 8 addresses answer, no route to 2 more");
         assert_eq!(outcome(&Outcome::Validated { proven: 2, names: 2 }), "2 of 2 names proven");
         assert_eq!(outcome(&Outcome::Removed { values: 2, left: 0 }), "2 values removed");
     }

@@ -1,5 +1,6 @@
 //! The directory (RFC 8555 §7.1.1): where a CA does what.
 
+use super::error::AcmeError;
 use super::problem::lenient;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,6 +31,21 @@ pub struct Directory {
     /// About the CA.
     #[serde(default)]
     pub meta: Meta,
+}
+
+impl Directory {
+    /// Insists that `profile` is on offer: some CAs pass over one that they do not know, and
+    /// the certificate would be of another kind than was asked for.
+    ///
+    /// # Errors
+    /// [`AcmeError::NoSuchProfile`], with those that are.
+    pub fn check_profile(&self, profile: &str) -> Result<(), AcmeError> {
+        if self.meta.profiles.contains_key(profile) {
+            return Ok(());
+        }
+        let offered = self.meta.profiles.keys().cloned().collect();
+        Err(AcmeError::NoSuchProfile { profile: profile.to_owned(), offered })
+    }
 }
 
 /// What a directory tells about the CA (RFC 8555 §9.7.6).
@@ -64,6 +80,16 @@ mod tests {
         let directory: Directory = serde_json::from_str(text).unwrap();
         assert_eq!(directory.revoke_cert, None);
         assert!(directory.meta.profiles.is_empty());
+    }
+
+    #[test]
+    fn a_profile_that_is_not_on_offer_is_told_with_those_that_are() {
+        let text = r#"{"newNonce":"https://ca.test/n","newAccount":"https://ca.test/a","newOrder":"https://ca.test/o",
+            "meta":{"profiles":{"classic":"The usual","shortlived":"Six days"}}}"#;
+        let directory: Directory = serde_json::from_str(text).unwrap();
+        directory.check_profile("classic").unwrap();
+        let error = directory.check_profile("Classic").unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("it has `classic`, `shortlived`"));
     }
 
     #[test]

@@ -128,6 +128,14 @@ pub enum AcmeError {
     /// The CA gives accounts only to people it knows already.
     #[error("the CA wants an external account binding")]
     ExternalAccountRequired,
+    /// The CA's directory names no such profile.
+    #[error("the CA has no profile `{profile}`")]
+    NoSuchProfile {
+        /// What was asked for.
+        profile: String,
+        /// What there is.
+        offered: Vec<String>,
+    },
     /// The CA has no such service.
     #[error("the CA does not offer {what}")]
     NotOffered {
@@ -256,6 +264,11 @@ impl AcmeError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Problem { during: Operation::NewAccount, problem }
+                if matches!(problem.kind, ProblemKind::Unauthorized | ProblemKind::Malformed) =>
+            {
+                "check the key id and the HMAC key that the CA gave you for external account binding"
+            }
             Self::Problem { problem, .. } => return problem_hint(problem),
             Self::RateLimited { help, .. } => {
                 return help.as_ref().map(|url| format!("about this limit: {url}"));
@@ -280,6 +293,10 @@ impl AcmeError {
             }
             Self::Deadline { .. } => {
                 "allow more time with `--timeout`; the same command goes on with the same order"
+            }
+            Self::NoSuchProfile { offered, .. } if offered.is_empty() => "it has no profiles: leave it out",
+            Self::NoSuchProfile { offered, .. } => {
+                return Some(format!("it has `{}`", offered.join("`, `")));
             }
             Self::AccountDoesNotExist => "register with `dns01 account register`",
             Self::TermsNotAgreed { .. } => "read the terms, then agree with `--agree-tos`",

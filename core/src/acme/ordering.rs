@@ -318,15 +318,19 @@ impl Account {
             if order.status == OrderStatus::Invalid {
                 return Err(self.explain(&order).await);
             }
+            let mut asked_for = order.retry_after;
             if order.status == OrderStatus::Pending && looks > 0 && looks % LOOKS_BEFORE_AUTHORIZATIONS == 0 {
-                failures = self.look_at_authorizations(&order).await?;
+                let seen = self.look_at_authorizations(&order).await?;
+                failures = seen.failures;
+                // The order cannot be ready before them.
+                asked_for = asked_for.max(seen.retry_after);
             }
             let now = Instant::now();
             if now >= deadline {
                 return Err(AcmeError::Deadline { waiting_for: waiting_for.to_owned(), failures });
             }
             // A CA may ask for more patience than there is: the last look is at the deadline.
-            sleep(pace.next(order.retry_after).min(deadline - now)).await;
+            sleep(pace.next(asked_for).min(deadline - now)).await;
             looks += 1;
             order = match self.fetch_order(&order.url).await {
                 Err(AcmeError::Deadline { .. }) => {
@@ -338,16 +342,19 @@ impl Account {
     }
 
     /// Reads the authorizations of an order that stays pending: some CAs let it stand although
-    /// one has failed. Returns what is wrong so far with those that can still succeed.
-    async fn look_at_authorizations(&self, order: &Order) -> Result<Vec<NameFailure>, AcmeError> {
-        let mut failures = Vec::new();
+    /// one has failed.
+    async fn look_at_authorizations(&self, order: &Order) -> Result<Seen, AcmeError> {
+        let mut seen = Seen::default();
         for url in &order.authorizations {
             let authorization = self.fetch_authorization(url).await?;
             if authorization.status.is_dead() {
                 return Err(self.explain(order).await);
             }
+            if authorization.status == AuthorizationStatus::Pending {
+                seen.retry_after = seen.retry_after.max(authorization.retry_after);
+            }
             if authorization.status == AuthorizationStatus::Pending && authorization.problem().is_some() {
-                failures.extend(failure(&authorization));
+                seen.failures.extend(failure(&authorization));
                 // step-ca looks once and leaves the challenge pending with its error; any
                 // request to the challenge makes it look again.
                 for challenge in authorization.challenges.iter().filter(|challenge| challenge.error.is_some())
@@ -356,7 +363,7 @@ impl Account {
                 }
             }
         }
-        Ok(failures)
+        Ok(seen)
     }
 
     /// Why an order is invalid: the problems stand in the challenges (RFC 8555 §8), in the
@@ -396,7 +403,6 @@ impl Account {
                 Err(error) => tracing::warn!(%error, %alternate, "an alternate chain could not be read"),
             }
         }
-        tracing::warn!(preferred, "the CA has no chain with the preferred issuer; its default is taken");
         Ok(reply.body)
     }
 
@@ -412,6 +418,15 @@ fn telling(error: AcmeError, earlier: Option<AcmeError>) -> AcmeError {
         (AcmeError::Deadline { .. }, Some(earlier)) => earlier,
         (error, _) => error,
     }
+}
+
+/// What the authorizations of a pending order look like.
+#[derive(Default)]
+struct Seen {
+    /// What is wrong so far with those that can still succeed.
+    failures: Vec<NameFailure>,
+    /// How long the CA wants the most patient of them not to be asked again.
+    retry_after: Option<Duration>,
 }
 
 fn with_retry_after(order: Order, reply: &Reply) -> Order {
@@ -664,6 +679,23 @@ mod tests {
         account.wait_valid(order).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(1));
         assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_retry_after_of_an_authorization_holds_for_its_order_too() {
+        let ca = FakeCa::start(|asked| match (asked.path.as_str(), asked.earlier) {
+            ("/order/1", 0..=5) => Answer::json(200, &order(&asked.base, "pending")),
+            ("/order/1", _) => Answer::json(200, &order(&asked.base, "ready")),
+            _ => {
+                Answer::json(200, &authorization(&asked.base, "pending", &json!({}))).with("retry-after", "3")
+            }
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let begun = Instant::now();
+        account.wait_ready(order).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

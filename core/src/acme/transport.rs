@@ -21,7 +21,7 @@ use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
@@ -54,6 +54,7 @@ struct Inner {
     http: reqwest::Client,
     directory: Shared<Directory>,
     nonces: NoncePool,
+    first_nonce: OnceCell<()>,
     in_flight: Semaphore,
 }
 
@@ -138,8 +139,9 @@ impl Client {
         }
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
-        let (directory, nonces) = (Shared::default(), NoncePool::default());
-        let inner = Arc::new(Inner { endpoint, limits, clock, http, directory, nonces, in_flight });
+        let (directory, nonces, first_nonce) = (Shared::default(), NoncePool::default(), OnceCell::new());
+        let inner = Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight };
+        let inner = Arc::new(inner);
         Ok(Self { inner, deadline: None })
     }
 
@@ -180,15 +182,19 @@ impl Client {
         }
     }
 
-    /// Fetches directory and a first nonce, to be called beside other preparations.
+    /// Fetches directory and a first nonce, to be called beside other preparations. Only the
+    /// first call of a client asks; a nonce that was never needed is worth one request.
     ///
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
-        let reply = self.repeat(&ask, self.end_of_call()).await?;
-        reply.nonce().into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
-        Ok(())
+        let first = self.inner.first_nonce.get_or_try_init(async || {
+            let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
+            let reply = self.repeat(&ask, self.end_of_call()).await?;
+            reply.nonce().into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
+            Ok(())
+        });
+        first.await.copied()
     }
 
     /// When the CA advises to renew the certificate `id` (RFC 9773 §4.2); nothing is signed.

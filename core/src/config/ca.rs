@@ -186,6 +186,8 @@ pub fn parse_directory(text: &str) -> Result<Url, String> {
 pub fn parse_proxy(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        // What may hold a password is not repeated.
+        _ if text.contains('@') => Err("this is not the `http://` address of a proxy".to_owned()),
         _ => Err(format!("`{text}` is not the `http://` address of a proxy")),
     }
 }

@@ -92,7 +92,19 @@ impl DomainError {
                 Domain::parse(host).ok().map(|domain| format!("did you mean `{domain}`?"))
             }
             Self::Wildcard(_) => Some("a wildcard is `*.` and then a name".to_owned()),
-            Self::Name(_) | Self::NotDns { .. } | Self::ChallengeTooLong(_) => None,
+            Self::NotDns { text, what: "an e-mail address" } => {
+                let domain = text.rsplit_once('@').and_then(|(_, domain)| Domain::parse(domain).ok())?;
+                Some(format!("a certificate is for a domain: did you mean `{domain}`?"))
+            }
+            Self::Name(NameError::Character { character, .. }) if character.is_whitespace() => {
+                Some("several names take a comma between them, or a `-d` each".to_owned())
+            }
+            Self::Name(NameError::EmptyLabel(_)) => Some("there is a dot too many".to_owned()),
+            Self::ChallengeTooLong(name) => {
+                let above = name.parent().filter(|above| above.child(CHALLENGE_LABEL).is_ok())?;
+                Some(format!("`*.{above}` would cover it"))
+            }
+            Self::Name(_) | Self::NotDns { .. } => None,
         }
     }
 }
@@ -193,6 +205,19 @@ mod tests {
             "{}",
             refusal(&long)
         );
+    }
+
+    #[test]
+    fn what_was_meant_is_guessed_where_it_can_be() {
+        let hint = |text: &str| Domain::parse(text).unwrap_err().hint();
+        assert_eq!(
+            hint("ops@example.com").unwrap(),
+            "a certificate is for a domain: did you mean `example.com`?"
+        );
+        assert_eq!(hint("a..example.com").unwrap(), "there is a dot too many");
+        assert!(hint("a.test b.test").unwrap().contains("comma"));
+        let long = format!("{}.example", vec!["a".repeat(47); 5].join("."));
+        assert_eq!(hint(&long).unwrap(), format!("`*.{}` would cover it", &long[48..]));
     }
 
     #[test]

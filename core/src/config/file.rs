@@ -226,7 +226,7 @@ impl Document {
     fn value(&mut self, path: &KeyPath, value: &DeValue<'_>, span: Range<usize>, secret: bool) -> Value {
         match value {
             DeValue::String(text) => {
-                if secret {
+                if secret || holds_password(text) {
                     self.secrets.push(span);
                     if path.0.last().is_some_and(|key| key == "literal") {
                         self.literal.get_or_insert_with(|| path.clone());
@@ -284,6 +284,12 @@ fn names_secret(key: &str) -> bool {
             .any(|word| key.contains(word))
 }
 
+/// True if `text` is an address with a password in it, such as a proxy's.
+fn holds_password(text: &str) -> bool {
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
+}
+
 /// What may be a secret in a file that cannot be parsed: right-hand sides of suspicious
 /// lines, and everything where strings run over several lines.
 fn suspected_secrets(text: &str) -> Vec<Range<usize>> {
@@ -295,7 +301,7 @@ fn suspected_secrets(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let end = start + line.trim_end_matches(['\n', '\r']).len();
         if let Some(equals) = line.find('=')
-            && (names_secret(line) || line.contains("literal"))
+            && (names_secret(line) || line.contains("literal") || holds_password(line))
         {
             let value = start + equals + 1;
             ranges.push(value + usize::from(text[value..end].starts_with(' '))..end);

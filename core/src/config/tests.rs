@@ -676,6 +676,14 @@ proxy = "proxy:3128"
     assert_eq!(
         mistakes(
             r#"[ca.letsencrypt]
+proxy = "socks5://user:hunter2@proxy"
+"#
+        ),
+        "config-value: this is not the `http://` address of a proxy\n2: proxy = …\n2:         ^"
+    );
+    assert_eq!(
+        mistakes(
+            r#"[ca.letsencrypt]
 contact = ["ops@example.com", "ops"]
 "#
         ),
@@ -794,7 +802,8 @@ domains = "ops@example.com"
         ),
         r#"config-domain: `ops@example.com` is an e-mail address, which no DNS challenge can prove
 2: domains = "ops@example.com"
-2:           ^^^^^^^^^^^^^^^^^"#
+2:           ^^^^^^^^^^^^^^^^^
+hint: a certificate is for a domain: did you mean `example.com`?"#
     );
     assert_eq!(
         mistakes(
@@ -846,7 +855,8 @@ domains = ["a_b c.test"]
         ),
         r#"config-domain: `a_b c.test` has the character ' '
 2: domains = ["a_b c.test"]
-2:            ^^^^^^^^^^^^"#
+2:            ^^^^^^^^^^^^
+hint: several names take a comma between them, or a `-d` each"#
     );
 }
 
@@ -1006,6 +1016,7 @@ hint: an address is proved over HTTP or TLS only (RFC 8738): ask for a name
 
 config-domain: `b..test` has an empty label
 7: domains = ["10.0.0.1", "b..test"]
-7:                        ^^^^^^^^^"#
+7:                        ^^^^^^^^^
+hint: there is a dot too many"#
     );
 }

@@ -231,7 +231,8 @@ fn stranger_below(parent: &Fqdn) -> Name {
 
 async fn ask_one(dns: &Inner, servers: &ZoneServers, name: &Name) -> Result<TxtAnswer, DnsError> {
     let question = Question::new(name.clone(), RecordType::TXT);
-    let addresses = servers.addresses().map(|(server, address)| (server.to_owned(), address));
+    let addresses =
+        servers.addresses().map(|(server, address)| (server.to_owned(), address)).collect::<Vec<_>>();
     ask_first(&dns.client, servers.zone.as_str(), addresses, &question, |reply| {
         Some(TxtAnswer::read(name, &reply.message)).filter(TxtAnswer::is_usable)
     })
@@ -329,7 +330,8 @@ async fn cut_below(
 async fn is_apex(dns: &Inner, servers: &ZoneServers, name: &Fqdn) -> Result<bool, DnsError> {
     let wire = wire_name(name);
     let question = Question::new(wire.clone(), RecordType::NS);
-    let addresses = servers.addresses().map(|(server, address)| (server.to_owned(), address));
+    let addresses =
+        servers.addresses().map(|(server, address)| (server.to_owned(), address)).collect::<Vec<_>>();
     ask_first(&dns.client, servers.zone.as_str(), addresses, &question, |reply| {
         let message = &reply.message;
         let known = matches!(message.response_code, ResponseCode::NoError | ResponseCode::NXDomain);

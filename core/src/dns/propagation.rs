@@ -303,7 +303,7 @@ impl ZoneWait {
 mod tests {
     use super::super::scripted::{Act, Asked, ScriptedServer, ZoneData, answer};
     use super::super::{
-        ConfiguredZone, ConfiguredZones, Dns, DnsError, DnsSettings, FailureReason, Standing,
+        ConfiguredZone, ConfiguredZones, Dns, DnsError, DnsSettings, FailureReason, Row, Standing,
     };
     use super::*;
     use dns01_provider::name::ZoneName;
@@ -323,6 +323,12 @@ mod tests {
     }
 
     impl World {
+        /// What server `number` is said to have answered.
+        fn row<'a>(&self, failure: &'a PropagationFailure, number: usize) -> &'a Row {
+            let address = self.servers[number].address;
+            failure.table.rows.iter().find(|row| row.address == address).unwrap()
+        }
+
         async fn new(servers: usize) -> Self {
             let mut started = Vec::new();
             for _ in 0..servers {
@@ -444,7 +450,7 @@ mod tests {
         let strict = PropagationRules { quorum: Quorum::All, ..within(60) };
         let failure = world.wait(&awaited, &strict).await.unwrap_err();
         assert_eq!(failure.elapsed.as_secs(), 60);
-        assert_eq!(failure.table.rows[1].standing, Standing::OutOfOrder);
+        assert_eq!(world.row(&failure, 1).standing, Standing::OutOfOrder);
     }
 
     #[tokio::test(start_paused = true)]
@@ -554,8 +560,9 @@ mod tests {
         ] {
             world.servers[1].now_serves(zone(lines));
             let failure = world.wait(&awaited, &within(5)).await.unwrap_err();
-            assert_eq!(failure.table.rows[1].standing, Standing::Blocking);
-            assert!(failure.table.rows[1].answer.starts_with(text), "{}", failure.table.rows[1].answer);
+            let row = world.row(&failure, 1);
+            assert_eq!(row.standing, Standing::Blocking);
+            assert!(row.answer.starts_with(text), "{}", row.answer);
         }
     }
 

@@ -207,7 +207,7 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
     }
     if let Some(blocking) = standing(Standing::Blocking).next() {
         // One that told its serial says more.
-        let confirmed = standing(Standing::Confirmed).max_by_key(|row| row.serial.is_some());
+        let confirmed = standing(Standing::Confirmed).min_by_key(|row| row.serial.is_none());
         return Some(hint_on_blocking(blocking, confirmed));
     }
     if let Some(row) = standing(Standing::OutOfOrder).next() {

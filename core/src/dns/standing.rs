@@ -222,11 +222,14 @@ impl Standings {
             since: standing.since,
             looks: standing.looks,
         });
+        // Delegations shuffle their servers; people look for a name.
+        let mut rows: Vec<Row> = rows.collect();
+        rows.sort_by(|a, b| (&a.server, a.address).cmp(&(&b.server, b.address)));
         PropagationTable {
             zone: self.servers.zone.clone(),
             parent: self.servers.parent.clone(),
             name_servers: self.servers.servers.len() + self.servers.without_address.len(),
-            rows: rows.collect(),
+            rows,
         }
     }
 }

@@ -101,7 +101,8 @@ pub(super) async fn ask_first<T>(
 /// The lesser of the SOA record's own TTL and its MINIMUM (RFC 2308 §5).
 pub(super) async fn negative_ttl(client: &QueryClient, zone: &ZoneServers) -> Option<Duration> {
     let question = Question::new(answer::wire_name(zone.zone.apex()), RecordType::SOA);
-    let addresses = zone.addresses().map(|(server, address)| (server.to_owned(), address));
+    let addresses =
+        zone.addresses().map(|(server, address)| (server.to_owned(), address)).collect::<Vec<_>>();
     let seconds = ask_first(client, zone.zone.as_str(), addresses, &question, |reply| {
         reply.message.answers.iter().find_map(|record| match &record.data {
             RData::SOA(soa) => Some(soa.minimum.min(record.ttl)),

@@ -40,6 +40,12 @@ impl Finalized {
                 return Err(IssueError::Certificate(error));
             }
         };
+        if let Some(preferred) = run.preferred_chain()
+            && !chain.issuers.iter().any(|issuer| issuer == preferred)
+        {
+            run.events
+                .warn(format!("the CA has no chain with the issuer `{preferred}`; its default is taken"));
+        }
         let version = run
             .context
             .store

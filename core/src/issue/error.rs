@@ -60,6 +60,14 @@ pub enum IssueError {
     /// The CA refused, or could not be reached.
     #[error(transparent)]
     Acme(#[from] AcmeError),
+    /// The CA looked, and did not see what it wanted. Resolvers remember that for a while.
+    #[error("{error}")]
+    Validation {
+        /// What the CA said.
+        error: AcmeError,
+        /// Before this its resolvers may answer from memory.
+        retry_at: Timestamp,
+    },
     /// The CA asked to be left alone until later, some time ago.
     #[error("`{ca}` wants to be left alone until {until}: {reason}", until = back_off.until, reason = back_off.reason)]
     BackOff {
@@ -139,7 +147,9 @@ impl IssueError {
             Self::ChallengeName { .. } | Self::ForeignName { .. } => "unprovable-name",
             Self::Records(_) => "records",
             Self::Propagation(_) => "propagation",
-            Self::Authority(AuthorityError::Acme(error)) | Self::Acme(error) => acme_id(error),
+            Self::Authority(AuthorityError::Acme(error))
+            | Self::Acme(error)
+            | Self::Validation { error, .. } => acme_id(error),
             Self::Authority(AuthorityError::Store(_)) | Self::Store(_) | Self::Stored { .. } => "store",
             Self::Authority(_) => "account",
             Self::BackOff { .. } => "rate-limited",
@@ -162,20 +172,20 @@ impl IssueError {
             Self::Records(error) => error.hint(),
             Self::Propagation(failure) => failure.hint.clone(),
             Self::Authority(error) => error.hint(),
-            Self::Acme(error) => error.hint(),
+            Self::Acme(error) | Self::Validation { error, .. } => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
             Self::Certificate(_) => Some(
                 "the old files are untouched; run it again, and tell the CA if it happens again".to_owned(),
             ),
             Self::LeftRecords { error, .. } => error.hint(),
+            Self::Interrupted => Some("run it again: it goes on with the same order".to_owned()),
             Self::Stored { .. } => Some("was `dns01.db` changed by something else?".to_owned()),
             Self::ChallengeName { .. }
             | Self::ForeignName { .. }
             | Self::BackOff { .. }
             | Self::Key(_)
-            | Self::Busy
-            | Self::Interrupted => None,
+            | Self::Busy => None,
         }
     }
 
@@ -186,6 +196,7 @@ impl IssueError {
             Self::BackOff { back_off, .. } => Some(back_off.until),
             Self::Acme(AcmeError::RateLimited { until, .. })
             | Self::Authority(AuthorityError::Acme(AcmeError::RateLimited { until, .. })) => Some(*until),
+            Self::Validation { retry_at, .. } => Some(*retry_at),
             Self::LeftRecords { error, .. } => error.retry_at(),
             _ => None,
         }
@@ -195,9 +206,8 @@ impl IssueError {
     #[must_use]
     pub fn name_failures(&self) -> &[NameFailure] {
         match self {
-            Self::Acme(AcmeError::OrderInvalid { failures, .. } | AcmeError::Deadline { failures, .. }) => {
-                failures
-            }
+            Self::Acme(AcmeError::OrderInvalid { failures, .. } | AcmeError::Deadline { failures, .. })
+            | Self::Validation { error: AcmeError::OrderInvalid { failures, .. }, .. } => failures,
             Self::LeftRecords { error, .. } => error.name_failures(),
             _ => &[],
         }
@@ -228,7 +238,8 @@ impl IssueError {
     /// For how long the whole CA is to be left alone because of this.
     pub(super) fn back_off(&self, now: Timestamp) -> Option<BackOff> {
         match self.root() {
-            Self::BackOff { .. } => None,
+            // The second is about these names alone.
+            Self::BackOff { .. } | Self::Validation { .. } => None,
             other => {
                 let until = other.retry_at()?;
                 (until > now + SignedDuration::from_secs(1))
@@ -248,6 +259,7 @@ fn acme_id(error: &AcmeError) -> &'static str {
         AcmeError::TermsNotAgreed { .. } => "terms-not-agreed",
         AcmeError::ExternalAccountRequired => "external-account-required",
         AcmeError::AccountDoesNotExist => "account",
+        AcmeError::NoSuchProfile { .. } => "no-such-profile",
         AcmeError::NoUsableChallenge { .. } => "no-usable-challenge",
         _ => "ca-refused",
     }

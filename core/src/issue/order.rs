@@ -148,7 +148,7 @@ impl Planned {
     /// stored, then the CA is asked.
     pub(super) async fn order(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let watch = run.events.begin(Step::Order);
-        tokio::try_join!(check_caa(run), check_places(run))?;
+        tokio::try_join!(check_profile(run), check_caa(run), check_places(run), warm_up(run))?;
         if run.request.pre_authorize {
             ahead::prove(run).await?;
         }
@@ -219,7 +219,7 @@ async fn replaces(run: &Run<'_>) -> Result<Option<String>, IssueError> {
 /// Opens the order. After a lost reply it is looked for in the CA's list, and ordered again only
 /// where it is not there; a CA without a list is asked for one more, and no more.
 async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, IssueError> {
-    let new = acme::NewOrder {
+    let mut new = acme::NewOrder {
         profile: plan.profile.clone(),
         replaces: plan.replaces.clone().map(CertificateId::from_stored),
         ..acme::NewOrder::of(identifiers(&plan.names))
@@ -244,6 +244,8 @@ async fn open(run: &Run<'_>, plan: &store::NewOrder) -> Result<acme::Order, Issu
         if run.time_left() < pause {
             return Err(lost.into());
         }
+        // Should the replacement be what the CA stumbles over, a plain order is better than none.
+        new.replaces = None;
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
@@ -267,6 +269,17 @@ async fn stage_of(
     let mut pending = try_join_all(authorizations).await?;
     pending.retain(|authorization| authorization.status != AuthorizationStatus::Valid);
     Ok(Stage::Ordered(Ordered { id, order, subject, pending }))
+}
+
+/// The connection to the CA and a first nonce are there by the time they are needed.
+async fn warm_up(run: &Run<'_>) -> Result<(), IssueError> {
+    Ok(run.request.authority.client().warm_up().await?)
+}
+
+/// Asks for no profile that the CA's directory does not name.
+async fn check_profile(run: &Run<'_>) -> Result<(), IssueError> {
+    let Some(profile) = run.profile() else { return Ok(()) };
+    Ok(run.request.authority.client().directory().await?.check_profile(&profile)?)
 }
 
 /// Asks the DNS, as the CA will, whether every name may be certified there.
@@ -309,11 +322,16 @@ async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     Ok(())
 }
 
-/// Where the record for `domain` goes, and through which credential.
+/// Where the record for `domain` goes, and through which credential. Found once for each run.
 pub(super) async fn place(run: &Run<'_>, domain: &Domain) -> Result<Place, IssueError> {
     let challenge_name = run.challenge_name(&domain.base)?;
+    if let Some(place) = run.known_place(&challenge_name) {
+        return Ok(place);
+    }
     let location = run.context.dns.locate(&challenge_name, run.context.routes.zones()).await?;
     let route = run.context.routes.to(&location.zone);
     let route = route.ok_or_else(|| IssueError::NoCredential { zone: location.zone.clone() })?;
-    Ok(Place { location, route })
+    let place = Place { location, route };
+    run.remember_place(challenge_name, place.clone());
+    Ok(place)
 }

@@ -5,14 +5,20 @@ use super::publish::{Answer, Published};
 use super::run::Run;
 use super::{IssueError, Stage};
 use crate::acme;
-use crate::dns::{Awaited, Progress, PropagationReport, PropagationRules};
+use crate::dns::{Awaited, Progress, PropagationReport, PropagationRules, Standing};
 use crate::event::{Outcome, Step, StepWatch};
 use crate::store::OrderId;
 use dns01_provider::{Fqdn, ZoneName};
 use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// What is waited for is told again after so long without a change: a log shows a wait only
+/// when it lasts, and nothing may change while it does.
+const REMINDER: Duration = Duration::from_secs(10);
 
 /// Every server shows every value.
 pub(super) struct Propagated {
@@ -51,8 +57,8 @@ pub(super) async fn wait(run: &Run<'_>, answers: &[Answer]) -> Result<(), IssueE
         reports = waits => reports.map_err(IssueError::Propagation)?,
         never = tell_progress(&step, receivers) => match never {},
     };
-    let (confirmed, addresses) = summary(run, &reports);
-    run.finish(step, Outcome::Propagated { confirmed, addresses });
+    warn(run, &reports);
+    run.finish(step, summary(&reports));
     Ok(())
 }
 
@@ -84,31 +90,39 @@ async fn tell_progress(step: &StepWatch, receivers: Vec<watch::Receiver<Progress
     };
     let mut changes: FuturesUnordered<_> =
         receivers.into_iter().enumerate().map(|(index, receiver)| changed(index, receiver)).collect();
-    while let Some(change) = changes.next().await {
-        let Some((index, mut receiver)) = change else { continue };
-        latest[index] = receiver.borrow_and_update().clone();
+    loop {
+        tokio::select! {
+            Some(change) = changes.next() => {
+                let Some((index, mut receiver)) = change else { continue };
+                latest[index] = receiver.borrow_and_update().clone();
+                changes.push(changed(index, receiver));
+            }
+            () = sleep(REMINDER) => {}
+        }
         let sum = Progress {
             confirmed: latest.iter().map(|progress| progress.confirmed).sum(),
             total: latest.iter().map(|progress| progress.total).sum(),
             waiting: latest.iter().find_map(|progress| progress.waiting.clone()),
         };
         step.waits(sum.confirmed, sum.total, sum.to_string());
-        changes.push(changed(index, receiver));
     }
-    std::future::pending().await
 }
 
-fn summary(run: &Run<'_>, reports: &[PropagationReport]) -> (usize, usize) {
-    let mut sum = (0, 0);
-    for report in reports {
-        for warning in &report.warnings {
-            run.events.warn(warning.clone());
-        }
-        let rows = report.tables.iter().flat_map(|table| &table.rows);
-        for row in rows {
-            sum.0 += usize::from(row.standing == crate::dns::Standing::Confirmed);
-            sum.1 += usize::from(row.standing != crate::dns::Standing::NoRoute);
-        }
+fn warn(run: &Run<'_>, reports: &[PropagationReport]) {
+    for warning in reports.iter().flat_map(|report| &report.warnings) {
+        run.events.warn(warning.clone());
     }
-    sum
+}
+
+fn summary(reports: &[PropagationReport]) -> Outcome {
+    let (mut confirmed, mut addresses, mut not_asked) = (0, 0, 0);
+    for row in reports.iter().flat_map(|report| &report.tables).flat_map(|table| &table.rows) {
+        match row.standing {
+            Standing::NoRoute => not_asked += 1,
+            Standing::Confirmed => confirmed += 1,
+            _ => {}
+        }
+        addresses += usize::from(row.standing != Standing::NoRoute);
+    }
+    Outcome::Propagated { confirmed, addresses, not_asked }
 }

@@ -2,21 +2,31 @@
 
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
-use crate::acme::{self, ChallengeType};
+use super::order::Place;
+use crate::acme::{self, AcmeError, ChallengeType};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold};
 use crate::store::{AccountName, Lease, OrderId};
 use dns01_provider::{CredentialName, Fqdn, ZoneName};
-use jiff::Timestamp;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The most time that removing the records may hold up the end of an order.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Resolvers are taken to remember a failed validation at least so long.
+const SHORTEST_MEMORY: Duration = Duration::from_secs(60);
+/// And at most so long, whatever a zone claims (RFC 2308 §5).
+const LONGEST_MEMORY: Duration = Duration::from_secs(3 * 60 * 60);
+/// The most time to find out how long the zones say.
+const NEGATIVE_TTL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One walk through the corridor.
 pub(super) struct Run<'a> {
@@ -31,6 +41,7 @@ pub(super) struct Run<'a> {
     hold: Mutex<Option<Hold>>,
     removals: Mutex<Vec<JoinHandle<Removed>>>,
     journal: Mutex<Vec<serde_json::Value>>,
+    places: Mutex<HashMap<Fqdn, Place>>,
     certificate_watch: Mutex<Option<StepWatch>>,
     /// One order at a time for an account and a set of names: some CAs answer two with the
     /// same pending order, and the second finalize would get the other's key.
@@ -101,6 +112,7 @@ impl<'a> Run<'a> {
             hold: Mutex::new(None),
             removals: Mutex::new(Vec::new()),
             journal: Mutex::new(Vec::new()),
+            places: Mutex::default(),
             lease,
         };
         Ok(Begun::Run(Box::new(run)))
@@ -178,6 +190,14 @@ impl<'a> Run<'a> {
         base.child(&label).map_err(|source| IssueError::ChallengeName { name: base.clone(), source })
     }
 
+    pub(super) fn known_place(&self, challenge_name: &Fqdn) -> Option<Place> {
+        locked(&self.places).get(challenge_name).cloned()
+    }
+
+    pub(super) fn remember_place(&self, challenge_name: Fqdn, place: Place) {
+        locked(&self.places).insert(challenge_name, place);
+    }
+
     /// The CA's profile to ask for.
     pub(super) fn profile(&self) -> Option<String> {
         let own = self.request.certificate.profile.clone();
@@ -236,12 +256,42 @@ impl<'a> Run<'a> {
                 self.events.warn(format!("{record} could not be removed now; `dns01 txt gc` tries again"));
             }
         }
-        let walked = walked.map_err(|error| error.leaving(left));
+        let walked = match walked {
+            Err(error) => Err(self.outlasting_caches(error).await.leaving(left)),
+            issued => issued,
+        };
         if let Err(error) = &walked {
             remember(self.context, self.request, error).await;
         }
         give_back(self.lease).await;
         walked
+    }
+
+    /// After a validation that failed: says until when resolvers may remember what they saw.
+    async fn outlasting_caches(&self, error: IssueError) -> IssueError {
+        match error {
+            IssueError::Acme(error @ AcmeError::OrderInvalid { .. }) if !locked(&self.places).is_empty() => {
+                let memory = self.longest_memory().await;
+                let memory = SignedDuration::try_from(memory).unwrap_or(SignedDuration::MAX);
+                let retry_at = self.now().saturating_add(memory).unwrap_or(Timestamp::MAX);
+                IssueError::Validation { error, retry_at }
+            }
+            other => other,
+        }
+    }
+
+    /// How long resolvers may remember the values of this order, or that there were none.
+    async fn longest_memory(&self) -> Duration {
+        let places: Vec<Place> = locked(&self.places).values().cloned().collect();
+        let mut zones = HashMap::new();
+        let mut longest = SHORTEST_MEMORY;
+        for place in &places {
+            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl)));
+            zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
+        }
+        let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));
+        let negative = timeout(NEGATIVE_TTL_PATIENCE, join_all(asked)).await.unwrap_or_default();
+        negative.into_iter().flatten().fold(longest, Duration::max).min(LONGEST_MEMORY)
     }
 
     /// The events' word on a certificate that is in place.
@@ -282,7 +332,11 @@ async fn remember(context: &Context, request: &Request, error: &IssueError) {
         Err(_) => 0,
     };
     let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
-    log_if_lost(store.record_failure(name, &error.to_string(), next_try).await);
+    let stale_until = match error.root() {
+        IssueError::Validation { retry_at, .. } => Some(*retry_at),
+        _ => None,
+    };
+    log_if_lost(store.record_failure(name, &error.to_string(), next_try, stale_until).await);
 }
 
 /// A panic elsewhere does not spoil what these hold.

@@ -62,7 +62,10 @@ impl RecordsError {
             Self::TooManyValues { .. } => Some("split the certificate into several".to_owned()),
             Self::ZoneBusy { .. } => Some("look for a dns01 process that is stuck".to_owned()),
             Self::Store(error) => error.hint(),
-            Self::UnknownCredential { .. } | Self::ShuttingDown => None,
+            Self::UnknownCredential { credential } => Some(format!(
+                "name it with `--dns {credential}` as when the value was written, or write a [dns.{credential}] table"
+            )),
+            Self::ShuttingDown => None,
         }
     }
 }

@@ -212,6 +212,21 @@ async fn a_value_two_orders_share_goes_with_the_last_of_them() {
 }
 
 #[tokio::test]
+async fn a_value_that_another_process_is_removing_is_there_for_who_comes_next() {
+    let (directory, records, service) = fresh().await;
+    let other = records_over(open(directory.path()).await, &service);
+    let first = hold(&records, "a", "1").await.unwrap();
+    service.misbehave(Fault::Slow(Duration::from_millis(300)));
+    let (removed, second) = tokio::join!(first.release(PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        hold(&other, "a", "1").await.unwrap()
+    });
+    assert_eq!(removed.removed, 1);
+    assert_eq!(service.everything(&zone().name).len(), 1);
+    assert_eq!(second.release(PATIENCE).await.removed, 1);
+}
+
+#[tokio::test]
 async fn other_peoples_values_stay() {
     let (_directory, records, service) = fresh().await;
     let foreign = TxtRecords { ttl: 7200, values: vec![value("theirs")] };

@@ -123,6 +123,9 @@ pub struct Failure {
     pub attempts: u32,
     /// Not before this.
     pub next_try: Timestamp,
+    /// Until then resolvers may remember what the CA saw when it looked in vain, so that even
+    /// a person had better not try.
+    pub stale_until: Option<Timestamp>,
     /// What the last one said.
     pub last_error: String,
 }
@@ -170,7 +173,7 @@ impl Store {
             summary_columns!(),
             ", c.name, c.names, c.request, c.created, c.renewal_start, c.renewal_end, c.renewal_chosen, \
              c.renewal_explanation, c.renewal_next_look, c.failing_since, c.failed_attempts, c.next_try, \
-             c.last_error FROM certificates c LEFT JOIN certificate_versions v \
+             c.last_error, c.stale_until FROM certificates c LEFT JOIN certificate_versions v \
              ON v.name = c.name AND v.number = c.current_version WHERE c.name = $1"
         ))
         .bind(name.to_owned())
@@ -190,7 +193,7 @@ impl Store {
             summary_columns!(),
             ", c.name, c.names, c.request, c.created, c.renewal_start, c.renewal_end, c.renewal_chosen, \
              c.renewal_explanation, c.renewal_next_look, c.failing_since, c.failed_attempts, c.next_try, \
-             c.last_error FROM certificates c LEFT JOIN certificate_versions v \
+             c.last_error, c.stale_until FROM certificates c LEFT JOIN certificate_versions v \
              ON v.name = c.name AND v.number = c.current_version ORDER BY c.name"
         ))
         .fetch_all(self.reads())
@@ -268,8 +271,8 @@ impl Store {
         .await
     }
 
-    /// Stores that an attempt for `name` failed. The first one's time is kept and attempts are
-    /// counted until a version is stored.
+    /// Stores that an attempt for `name` failed, and until when resolvers may remember why. The
+    /// first one's time is kept and attempts are counted until a version is stored.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -278,19 +281,21 @@ impl Store {
         name: &str,
         error: &str,
         next_try: Timestamp,
+        stale_until: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let (name, error, now) = (name.to_owned(), error.to_owned(), self.clock().seconds());
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE certificates SET failing_since = COALESCE(failing_since, $2), \
-                     failed_attempts = COALESCE(failed_attempts, 0) + 1, next_try = $3, last_error = $4 \
-                     WHERE name = $1",
+                     failed_attempts = COALESCE(failed_attempts, 0) + 1, next_try = $3, last_error = $4, \
+                     stale_until = $5 WHERE name = $1",
                 )
                 .bind(name)
                 .bind(now)
                 .bind(next_try.as_second())
                 .bind(error)
+                .bind(stale_until.map(Timestamp::as_second))
                 .execute(connection)
                 .await?;
                 Ok(())
@@ -373,7 +378,8 @@ pub(super) async fn add_version(
     let updated = sqlx::query(
         "UPDATE certificates SET current_version = $2, renewal_start = NULL, renewal_end = NULL, \
          renewal_chosen = NULL, renewal_explanation = NULL, renewal_next_look = NULL, \
-         failing_since = NULL, failed_attempts = NULL, next_try = NULL, last_error = NULL WHERE name = $1",
+         failing_since = NULL, failed_attempts = NULL, next_try = NULL, last_error = NULL, \
+         stale_until = NULL WHERE name = $1",
     )
     .bind(name.to_owned())
     .bind(number)
@@ -398,7 +404,7 @@ fn certificate_from(row: &AnyRow) -> Result<Certificate, StoreError> {
     let failure = match (time(21)?, row.try_get::<Option<i64>, _>(22)?, time(23)?, row.try_get(24)?) {
         (Some(since), Some(attempts), Some(next_try), Some(last_error)) => {
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-            Some(Failure { since, attempts, next_try, last_error })
+            Some(Failure { since, attempts, next_try, stale_until: time(25)?, last_error })
         }
         _ => None,
     };
@@ -543,12 +549,16 @@ mod tests {
     async fn failures_are_counted_from_the_first() {
         let (_directory, store) = temporary().await;
         store.remember_certificate("a", &[], "{}").await.unwrap();
-        store.record_failure("a", "first", timestamp(1_800_000_060)).await.unwrap();
-        store.record_failure("a", "second", timestamp(1_800_000_120)).await.unwrap();
+        store.record_failure("a", "first", timestamp(1_800_000_060), None).await.unwrap();
+        store
+            .record_failure("a", "second", timestamp(1_800_000_120), Some(timestamp(1_800_000_090)))
+            .await
+            .unwrap();
         let failure = store.certificate("a").await.unwrap().unwrap().failure.unwrap();
         assert_eq!(failure.attempts, 2);
         assert_eq!(failure.since, store.clock().now());
         assert_eq!((failure.last_error.as_str(), failure.next_try), ("second", timestamp(1_800_000_120)));
+        assert_eq!(failure.stale_until, Some(timestamp(1_800_000_090)));
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// `dns01.db` is something else, or damaged.
-    #[error("`{}` is not a dns01 database", path.display())]
+    #[error("`{}` is damaged, or not a dns01 database", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,
@@ -151,6 +151,10 @@ impl StoreError {
             .as_database_error()
             .and_then(|error| error.code())
             .and_then(|code| code.parse::<i32>().ok());
+        // SQLITE_IOERR_SHMSIZE: there is no room for the file that readers and writers share.
+        if code == Some(4874) {
+            return Self::DiskFull { path };
+        }
         // The low octet is the primary code.
         match (code.map(|code| code & 0xff), source.as_ref()) {
             (Some(5 | 6), _) => Self::Busy { path },

@@ -476,7 +476,7 @@ mod tests {
         let (_directory, store) = remembering().await;
         let plan = plan(&["example.com"]);
         store.begin_order(&plan).await.unwrap();
-        store.record_failure("example", "it rained", timestamp(1_800_000_100)).await.unwrap();
+        store.record_failure("example", "it rained", timestamp(1_800_000_100), None).await.unwrap();
         let number = store.complete_order(&plan.id, "example", &version(&plan), "[1]").await.unwrap();
         assert_eq!(number, 1);
         assert!(store.open_orders().await.unwrap().is_empty());

@@ -37,6 +37,8 @@ CREATE TABLE certificates (
     failing_since BIGINT,
     failed_attempts BIGINT,
     next_try BIGINT,
+    -- Until then resolvers may remember what the CA saw when it looked in vain.
+    stale_until BIGINT,
     last_error TEXT
 );
 

@@ -58,7 +58,9 @@ fn a_dead_proxy_is_named_without_its_password() {
     let bench = Bench::new();
     let closed = ClosedPort::take().unwrap();
     let url = format!("http://user:hunter2@{}", closed.address());
-    let outcome = bench.issue(&["--proxy", &url, "--log", "trace"]).failed_with(3);
+    // A password on the command line is refused, so it comes by the environment.
+    let bench = Bench { program: bench.program.env("HTTPS_PROXY", &url), ..bench };
+    let outcome = bench.issue(&["--log", "trace"]).failed_with(3);
     let outcome =
         outcome.says("id=ca-unreachable").says(&format!("the proxy failed (`{}`", closed.address()));
     assert!(!outcome.stderr.contains("hunter2") && !outcome.stdout.contains("hunter2"), "{outcome}");

@@ -131,7 +131,13 @@ impl Exchange {
             }
         };
         pass(decision.before_reply).await?;
-        lock(&self.journal).at(entry).replied = Some(reply.status.as_u16());
+        let retry_after = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        {
+            let mut journal = lock(&self.journal);
+            let request = journal.at(entry);
+            request.replied = Some(reply.status.as_u16());
+            request.retry_after = retry_after.map(str::to_owned);
+        }
         Ok(reply)
     }
 
@@ -145,6 +151,7 @@ impl Exchange {
             fault,
             upstream: None,
             replied: None,
+            retry_after: None,
         })
     }
 

@@ -24,6 +24,8 @@ pub struct Request {
     pub upstream: Option<u16>,
     /// The status that was sent to the client; `None` when it got no reply.
     pub replied: Option<u16>,
+    /// The Retry-After that was sent to the client.
+    pub retry_after: Option<String>,
 }
 
 /// A JSON Web Signature's parts, decoded but not verified.

@@ -23,7 +23,7 @@ pub struct PebbleBuilder<'a> {
     strict: bool,
     external_accounts: BTreeMap<String, String>,
     profiles: Option<Value>,
-    retry_after: (u32, u32),
+    retry_after: (u64, u64),
     caa_identities: Vec<String>,
     resolver: SocketAddr,
     environment: BTreeMap<&'static str, String>,
@@ -68,7 +68,8 @@ impl<'a> PebbleBuilder<'a> {
         self.set("PEBBLE_WFE_NONCEREJECT", percent)
     }
 
-    /// The share of valid authorizations that a new order gets again, in percent.
+    /// The share of valid authorizations that a new order gets again, in percent. Pebble
+    /// reuses one more in a hundred than it is told, also with 0.
     #[must_use]
     pub fn reuse_authorizations(self, percent: u8) -> Self {
         self.set("PEBBLE_AUTHZREUSE", percent)
@@ -101,7 +102,7 @@ impl<'a> PebbleBuilder<'a> {
 
     /// The Retry-After of authorizations and of orders, in seconds.
     #[must_use]
-    pub fn retry_after(mut self, authorization: u32, order: u32) -> Self {
+    pub fn retry_after(mut self, authorization: u64, order: u64) -> Self {
         self.retry_after = (authorization, order);
         self
     }
@@ -207,10 +208,17 @@ impl Pebble {
         self.service.wait_ready(|| open(PORT) && open(MANAGEMENT_PORT));
     }
 
-    /// The address and port of its ACME API.
+    /// How long it has logged nothing. This Pebble can lock itself up when orders are opened
+    /// while authorizations are read (docs/testing.md): then it never logs again.
+    #[must_use]
+    pub fn quiet_for(&self) -> Duration {
+        self.service.quiet_for()
+    }
+
+    /// Where it listens, for a proxy before it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (self.address, PORT).into()
+        SocketAddr::from((self.address, PORT))
     }
 
     /// The address of its ACME directory.

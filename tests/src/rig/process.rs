@@ -51,6 +51,12 @@ impl Service {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// How long ago it logged something.
+    pub(super) fn quiet_for(&self) -> Duration {
+        let written = std::fs::metadata(&self.log).and_then(|log| log.modified());
+        written.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default()
+    }
+
     /// Stops the process where it is: a server that is there and silent.
     pub fn freeze(&self) {
         self.signal(rustix::process::Signal::STOP);

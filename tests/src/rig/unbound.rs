@@ -30,7 +30,7 @@ pub(super) fn start(directory: &Path) -> Service {
     do-not-query-localhost: no
     local-zone: "test." nodefault
     # Pebble asks over TCP, many at once, and waits.
-    incoming-num-tcp: 300
+    incoming-num-tcp: 4000
     outgoing-num-tcp: 100
     discard-timeout: 0
 remote-control:

@@ -20,8 +20,7 @@ const EFFECTS: usize = 40;
 type Held = (Fqdn, TxtValue);
 
 /// The zone as the world sees it, and what is known from outside of all processes.
-#[derive(Default)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct World {
     zone: Mutex<BTreeSet<Held>>,
     /// By process.
@@ -105,8 +104,7 @@ impl Process {
     }
 }
 
-#[derive(Clone)]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unreliable(Arc<Process>);
 
 #[async_trait]
@@ -141,7 +139,7 @@ impl DnsProvider for Unreliable {
 
 /// One order, which may give up at any point.
 async fn order(process: &Process, records: &Records) {
-    process.nap(30).await;
+    process.nap(400).await;
     let announcement = records.announce();
     process.nap(60).await;
     let wanted: Vec<Record> = (0..=process.pick(3))

@@ -1,0 +1,180 @@
+//! Settings: raw as written, then checked once.
+
+use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The time one run may take unless `timeout` says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The program and its first arguments.
+    pub command: Vec<String>,
+    /// How it is asked.
+    pub form: Form,
+    /// What its environment holds beside `PATH`.
+    pub environment: BTreeMap<String, Variable>,
+    /// Whether it sees our own environment, too, as lego's programs do.
+    pub inherit_environment: bool,
+    /// The time that one run may take; then it is killed, with everything it started.
+    pub timeout: Duration,
+}
+
+/// How the program is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// One JSON document on standard input, one on standard output.
+    #[default]
+    Json,
+    /// lego's: `present` or `cleanup`, name and value as arguments.
+    Lego,
+}
+
+/// The value of one variable.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Variable {
+    /// It is no secret.
+    Text(String),
+    /// It is read at each run, and taken out of everything that is shown.
+    Secret(SecretRef),
+}
+
+impl Config {
+    /// Checks `settings`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key at fault.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let raw: Raw = settings.parse()?;
+        if raw.command.first().is_none_or(String::is_empty) {
+            return Err(SettingsError::new(Some("command"), "no program is named")
+                .with_hint("write it as `[\"/path/to/program\", \"argument\"]`"));
+        }
+        let odd = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+        if let Some(name) = raw.environment.keys().find(odd) {
+            return Err(SettingsError::new(Some("environment"), format!("`{name}` cannot name a variable")));
+        }
+        if let Some(mode) = raw.mode {
+            return Err(refused_mode(&mode));
+        }
+        Ok(Self {
+            command: raw.command,
+            form: raw.form,
+            environment: raw.environment,
+            inherit_environment: raw.inherit_environment,
+            timeout: raw.timeout.map_or(Ok(DEFAULT_TIMEOUT), positive)?,
+        })
+    }
+
+    /// The program, without its arguments, as it may be shown.
+    pub(crate) fn program(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    command: Vec<String>,
+    #[serde(default)]
+    form: Form,
+    mode: Option<String>,
+    #[serde(default)]
+    environment: BTreeMap<String, Variable>,
+    #[serde(default)]
+    inherit_environment: bool,
+    timeout: Option<jiff::SignedDuration>,
+}
+
+/// lego's `RAW` gives the program the challenge's token and key authorization, which whoever
+/// writes records never sees: the record's value is a hash of them.
+fn refused_mode(mode: &str) -> SettingsError {
+    if mode.eq_ignore_ascii_case("raw") {
+        let message = "the RAW mode of exec is not spoken: records are written by name and value";
+        return SettingsError::new(Some("mode"), message)
+            .with_hint("leave the mode out and let the program take `present NAME VALUE`");
+    }
+    SettingsError::new(Some("mode"), format!("`{mode}` is no mode of exec")).with_hint("leave it out")
+}
+
+fn positive(timeout: jiff::SignedDuration) -> Result<Duration, SettingsError> {
+    Duration::try_from(timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
+        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
+            .with_hint("write it as `10s` or `1m`")
+    })
+}
+
+/// The settings that the environment names of lego stand for. Its programs find their tokens in
+/// the environment that lego was started with, so these do, too.
+pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
+    let program = environment.first(&["EXEC_PATH"]).ok_or_else(|| {
+        SettingsError::new(None, "the environment has no program for exec").with_hint("set `EXEC_PATH`")
+    })?;
+    let settings = Settings::default()
+        .with("command", vec![program])
+        .with("form", "lego")
+        .with("inherit_environment", true);
+    Ok(match environment.first(&["EXEC_MODE"]) {
+        Some(mode) => settings.with("mode", mode),
+        None => settings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn config(table: Value) -> Result<Config, SettingsError> {
+        let Value::Object(table) = table else { panic!("a table") };
+        Config::new(Settings::new(table))
+    }
+
+    #[test]
+    fn a_table_has_a_program_and_an_environment_with_secrets() {
+        let config = config(json!({
+            "command": ["/usr/local/bin/hook", "-v"],
+            "environment": { "URL": "https://a.test", "TOKEN": { "literal": "hunter2" } },
+            "timeout": "1m 30s",
+        }))
+        .unwrap();
+        assert_eq!((config.program(), config.form), ("/usr/local/bin/hook", Form::Json));
+        assert!(!config.inherit_environment);
+        assert_eq!(config.timeout, Duration::from_secs(90));
+        assert!(matches!(config.environment["URL"], Variable::Text(_)));
+        assert!(matches!(config.environment["TOKEN"], Variable::Secret(_)));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn mistakes_name_their_key() {
+        let key = |table| config(table).unwrap_err().key;
+        assert_eq!(key(json!({ "command": [] })).as_deref(), Some("command"));
+        assert_eq!(key(json!({ "command": [""] })).as_deref(), Some("command"));
+        let variable = json!({ "command": ["p"], "environment": { "A=B": "x" } });
+        assert_eq!(key(variable).as_deref(), Some("environment"));
+        assert_eq!(key(json!({ "command": ["p"], "timeout": "0s" })).as_deref(), Some("timeout"));
+        assert_eq!(key(json!({ "command": ["p"], "mode": "RAW" })).as_deref(), Some("mode"));
+        assert!(config(json!({ "command": ["p"], "form": "xml" })).is_err());
+    }
+
+    #[test]
+    fn the_environment_names_of_lego_mean_legos_form_and_its_whole_environment() {
+        let from = |set: &[(&str, &str)]| {
+            let look_up =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            from_environment(&Environment::new(&look_up)).and_then(Config::new)
+        };
+        let config = from(&[("EXEC_PATH", "./hook.sh")]).unwrap();
+        assert_eq!((config.program(), config.form), ("./hook.sh", Form::Lego));
+        assert!(config.inherit_environment);
+        let raw = from(&[("EXEC_PATH", "./hook.sh"), ("EXEC_MODE", "RAW")]).unwrap_err();
+        assert!(raw.message.contains("RAW") && raw.hint.is_some());
+        assert!(from(&[]).unwrap_err().hint.is_some());
+    }
+}

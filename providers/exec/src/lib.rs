@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod config;
+mod error;
+mod process;
+mod provider;
+
+pub use config::{Config, Form, Variable};
+pub use provider::Exec;
+
+use dns01_provider::Plugin;
+
+/// `provider = "exec"`: a program of one's own.
+pub const PLUGIN: Plugin = Plugin {
+    name: "exec",
+    summary: "a program of your own, asked over standard input and output, or as lego asks it",
+    keys: &["command", "form", "mode", "environment", "inherit_environment", "timeout"],
+    build: provider::build,
+    from_environment: config::from_environment,
+};

@@ -1,0 +1,379 @@
+//! Cloudflare's API v4, as far as TXT records and zones go.
+//!
+//! Stricter than the service: parameters and fields that are not documented are refused, and
+//! so are changes of records (`patches`, `puts`), which nobody here makes.
+
+use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
+use hyper::header::HeaderName;
+use serde_json::{Map, Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Octets of a token.
+const TOKEN_LENGTH: usize = 40;
+/// Records in one batch on the smallest plan.
+const LARGEST_BATCH: usize = 200;
+/// Characters that all TXT records of one name may have together.
+const LARGEST_SET: usize = 8192;
+/// Entries of a page unless asked otherwise, and the most.
+const PER_PAGE: (usize, usize) = (100, 100);
+
+/// What a token may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// `Zone / DNS / Edit` on the zone with this id.
+    Edit(String),
+    /// `Zone / Zone / Read` on the zone with this id.
+    Read(String),
+}
+
+/// The service.
+#[derive(Debug, Default)]
+pub struct Cloudflare {
+    tokens: Mutex<Vec<(String, Vec<Access>)>>,
+    stale: AtomicBool,
+}
+
+impl Cloudflare {
+    /// A service that knows no token yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token that may do this and no more.
+    #[must_use]
+    pub fn token(&self, access: &[Access]) -> String {
+        let mut tokens = lock(&self.tokens);
+        let token = Self::unknown_token(tokens.len() as u64 + 1);
+        tokens.push((token.clone(), access.to_vec()));
+        token
+    }
+
+    /// A token of the right form; `number` 0 is never given to anybody.
+    #[must_use]
+    pub fn unknown_token(number: u64) -> String {
+        format!("token-{number:0>width$}", width = TOKEN_LENGTH - 6)
+    }
+
+    /// Lists show no record from now on, as when another place of the service answers.
+    pub fn hide_records(&self) {
+        self.stale.store(true, Ordering::SeqCst);
+    }
+
+    fn access(&self, asked: &Asked) -> Result<Vec<Access>, Answer> {
+        let Some(header) = asked.header("authorization") else {
+            return Err(refusal(401, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"));
+        };
+        let token = header.strip_prefix("Bearer ").filter(|token| token.len() == TOKEN_LENGTH);
+        let Some(token) = token else {
+            let chain = (6111, "Invalid format for Authorization header");
+            return Err(chained(400, 6003, "Invalid request headers", chain));
+        };
+        let tokens = lock(&self.tokens);
+        let known = tokens.iter().find(|(one, _)| one == token);
+        known.map(|(_, access)| access.clone()).ok_or_else(|| refusal(403, 9109, "Invalid access token"))
+    }
+
+    fn route(&self, asked: &Asked, held: &mut Held) -> Result<Answer, Answer> {
+        let access = self.access(asked)?;
+        let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
+        let method = asked.method.as_str();
+        if let ("GET", ["zones"]) = (method, &segments[..]) {
+            no_body(asked)?;
+            return list_zones(asked, held, &access);
+        }
+        let (id, rest) = match &segments[..] {
+            ["zones", id, "dns_records", rest @ ..] if is_id(id) => (*id, rest),
+            _ => return Err(no_route(asked)),
+        };
+        if !access.contains(&Access::Edit(id.to_owned())) {
+            return Err(refusal(403, 10_000, "Authentication error"));
+        }
+        let number = held.next_number();
+        let zone = held.zone_mut(id).ok_or_else(|| no_route(asked))?;
+        let before = zone.clone();
+        let result = match (method, rest) {
+            ("GET", []) => no_body(asked).and_then(|()| self.list_records(asked, zone)),
+            ("POST", []) => {
+                object(asked).and_then(|record| add(zone, &record, &hex(number))).map(|one| ok(&one))
+            }
+            ("POST", ["batch"]) => object(asked).and_then(|body| batch(zone, &body, number)),
+            ("DELETE", [record]) => no_body(asked).and_then(|()| remove(zone, record)).map(|one| ok(&one)),
+            _ => Err(no_route(asked)),
+        };
+        if result.is_err() {
+            *zone = before;
+        }
+        result
+    }
+
+    fn list_records(&self, asked: &Asked, zone: &HeldZone) -> Result<Answer, Answer> {
+        let known = [
+            "type",
+            "name",
+            "name.exact",
+            "name.startswith",
+            "content",
+            "content.exact",
+            "match",
+            "order",
+            "direction",
+            "page",
+            "per_page",
+        ];
+        only(asked, &known)?;
+        let parameter = |names: [&str; 2]| names.iter().find_map(|name| asked.parameter(name));
+        let same_name = |wanted: &str, name: &str| name.eq_ignore_ascii_case(wanted);
+        let fits = |record: &&HeldRecord| {
+            asked.parameter("type").is_none_or(|kind| record.kind == kind)
+                && parameter(["name", "name.exact"]).is_none_or(|name| same_name(name, &record.name))
+                && asked
+                    .parameter("name.startswith")
+                    .is_none_or(|start| record.name.starts_with(&start.to_lowercase()))
+                && parameter(["content", "content.exact"]).is_none_or(|content| record.form == content)
+        };
+        let hidden = self.stale.load(Ordering::SeqCst);
+        let found: Vec<Value> = zone.records.iter().filter(|_| !hidden).filter(fits).map(shown).collect();
+        page(asked, &found)
+    }
+}
+
+impl Service for Cloudflare {
+    fn base(&self) -> &'static str {
+        "/client/v4"
+    }
+
+    fn identifier(&self, number: u64) -> String {
+        hex(number)
+    }
+
+    fn answer(&self, asked: &Asked, held: &mut Held) -> Answer {
+        let answer = self.route(asked, held).unwrap_or_else(|refusal| refusal);
+        answer
+            .with(HeaderName::from_static("ratelimit"), "\"default\";r=1199;t=300")
+            .with(HeaderName::from_static("ratelimit-policy"), "\"default\";q=1200;w=300")
+    }
+
+    fn throttled(&self) -> Answer {
+        Answer::page(429, "You are being rate limited")
+    }
+}
+
+fn hex(number: u64) -> String {
+    format!("{number:032x}")
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
+fn ok(result: &Value) -> Answer {
+    Answer::json(200, &json!({ "success": true, "errors": [], "messages": [], "result": result }))
+}
+
+fn refused(status: u16, errors: &Value) -> Answer {
+    Answer::json(status, &json!({ "success": false, "errors": errors, "messages": [], "result": null }))
+}
+
+fn refusal(status: u16, code: u32, message: &str) -> Answer {
+    refused(status, &json!([{ "code": code, "message": message }]))
+}
+
+fn chained(status: u16, code: u32, message: &str, (cause, why): (u32, &str)) -> Answer {
+    let chain = json!([{ "code": cause, "message": why }]);
+    refused(status, &json!([{ "code": code, "message": message, "error_chain": chain }]))
+}
+
+fn invalid(cause: u32, why: &str) -> Answer {
+    chained(400, 1004, "DNS Validation Error", (cause, why))
+}
+
+fn no_route(asked: &Asked) -> Answer {
+    let path = asked.segments.join("/");
+    let errors = json!([
+        { "code": 7003, "message": format!("Could not route to /client/v4/{path}, perhaps your object identifier is invalid?") },
+        { "code": 7000, "message": "No route for that URI" },
+    ]);
+    refused(404, &errors)
+}
+
+fn only(asked: &Asked, known: &[&str]) -> Result<(), Answer> {
+    match asked.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => Err(refusal(400, 1004, &format!("unknown parameter {name}"))),
+    }
+}
+
+/// Some clients send `{}` with every request.
+fn no_body(asked: &Asked) -> Result<(), Answer> {
+    if asked.body.is_empty() || &asked.body[..] == b"{}" { Ok(()) } else { Err(refusal(400, 1004, "a body")) }
+}
+
+fn object(asked: &Asked) -> Result<Map<String, Value>, Answer> {
+    only(asked, &[])?;
+    let typed = asked.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    match serde_json::from_slice(&asked.body) {
+        Ok(Value::Object(object)) if typed => Ok(object),
+        _ => Err(refusal(400, 6007, "Malformed JSON in request body")),
+    }
+}
+
+/// The page that is asked for; one beyond the last is empty.
+fn page(asked: &Asked, found: &[Value]) -> Result<Answer, Answer> {
+    let number = |name: &str, default: usize, most: usize| match asked.parameter(name).map(str::parse) {
+        None => Ok(default),
+        Some(Ok(number)) if (1..=most).contains(&number) => Ok(number),
+        Some(_) => Err(refusal(400, 1004, &format!("{name} is out of range"))),
+    };
+    let (page, per_page) = (number("page", 1, 10_000)?, number("per_page", PER_PAGE.0, PER_PAGE.1)?);
+    let result: Vec<&Value> = found.iter().skip((page - 1) * per_page).take(per_page).collect();
+    let info = json!({
+        "page": page,
+        "per_page": per_page,
+        "count": result.len(),
+        "total_count": found.len(),
+        "total_pages": found.len().div_ceil(per_page),
+    });
+    let body =
+        json!({ "success": true, "errors": [], "messages": [], "result": result, "result_info": info });
+    Ok(Answer::json(200, &body))
+}
+
+fn list_zones(asked: &Asked, held: &Held, access: &[Access]) -> Result<Answer, Answer> {
+    only(asked, &["name", "status", "account.id", "match", "order", "direction", "page", "per_page"])?;
+    let visible = |zone: &&HeldZone| access.contains(&Access::Read(zone.id.clone()));
+    if !held.zones.iter().any(|zone| visible(&zone)) {
+        let needed = "Requires permission \"com.cloudflare.api.account.zone.list\" to list zones";
+        return Err(refusal(403, 0, needed));
+    }
+    let fits = |zone: &&HeldZone| asked.parameter("name").is_none_or(|name| zone.name == name);
+    let found: Vec<Value> = held
+        .zones
+        .iter()
+        .filter(visible)
+        .filter(fits)
+        .map(|zone| json!({ "id": zone.id, "name": zone.name, "status": "active", "account": { "id": hex(1) } }))
+        .collect();
+    page(asked, &found)
+}
+
+/// A record as the service shows it, without `zone_id` and `zone_name`, which it dropped.
+fn shown(record: &HeldRecord) -> Value {
+    json!({
+        "id": record.id,
+        "name": record.name,
+        "type": record.kind,
+        "content": record.form,
+        "ttl": record.ttl,
+        "proxiable": false,
+        "proxied": false,
+        "settings": {},
+        "meta": {},
+        "comment": null,
+        "tags": [],
+        "created_on": "2026-11-22T00:00:00.000000Z",
+        "modified_on": "2026-11-22T00:00:00.000000Z",
+    })
+}
+
+fn add(zone: &mut HeldZone, record: &Map<String, Value>, id: &str) -> Result<Value, Answer> {
+    let known = ["type", "name", "content", "ttl", "comment", "tags", "proxied", "data", "priority"];
+    if let Some(name) = record.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(invalid(9000, &format!("unknown field {name}")));
+    }
+    let text = |key: &str| record.get(key).and_then(Value::as_str).ok_or_else(|| invalid(9000, key));
+    let (kind, name, form) = (text("type")?, text("name")?.to_lowercase(), text("content")?);
+    let ttl = record.get("ttl").map_or(Some(1), Value::as_u64);
+    let ttl = ttl.filter(|ttl| *ttl == 1 || (60..=86_400).contains(ttl));
+    let ttl =
+        ttl.ok_or_else(|| invalid(9021, "Invalid TTL. Must be between 60 and 86400, or 1 for Automatic"))?;
+    if kind != "TXT" {
+        return Err(invalid(9000, "this fake takes TXT only"));
+    }
+    if name != zone.name && !name.ends_with(&format!(".{}", zone.name)) {
+        return Err(invalid(9000, "the name is not in the zone"));
+    }
+    let data = text_of(form).ok_or_else(|| invalid(9000, "the content's quotes are wrong"))?;
+    let here: Vec<&HeldRecord> = zone.records.iter().filter(|one| one.name == name).collect();
+    if here.iter().any(|one| one.kind == "CNAME") {
+        return Err(refusal(400, 81_053, "A CNAME record with that host already exists."));
+    }
+    if here.iter().any(|one| one.kind == kind && one.data == data) {
+        return Err(refusal(400, 81_058, "An identical record already exists."));
+    }
+    if here.iter().map(|one| one.data.len()).sum::<usize>() + data.len() > LARGEST_SET {
+        return Err(invalid(9000, "too many characters at one name"));
+    }
+    let ttl = u32::try_from(ttl).expect("it was checked");
+    let (id, kind, form) = (id.to_owned(), kind.to_owned(), form.to_owned());
+    zone.records.push(HeldRecord { id, name, kind, ttl, data, form });
+    Ok(shown(zone.records.last().expect("one was just added")))
+}
+
+fn remove(zone: &mut HeldZone, id: &str) -> Result<Value, Answer> {
+    let found = zone.records.iter().position(|record| record.id == id);
+    let index = found.ok_or_else(|| refusal(404, 81_044, "Record does not exist."))?;
+    zone.records.remove(index);
+    Ok(json!({ "id": id }))
+}
+
+/// Deletions, then additions; the caller puts the zone back where one is refused.
+fn batch(zone: &mut HeldZone, body: &Map<String, Value>, number: u64) -> Result<Answer, Answer> {
+    if body.keys().any(|key| !["deletes", "patches", "puts", "posts"].contains(&key.as_str())) {
+        return Err(invalid(9000, "unknown field"));
+    }
+    let part = |key: &str| match body.get(key) {
+        None | Some(Value::Null) => Ok(&[][..]),
+        Some(Value::Array(part)) => Ok(part.as_slice()),
+        Some(_) => Err(invalid(9000, key)),
+    };
+    if !part("patches")?.is_empty() || !part("puts")?.is_empty() {
+        return Err(invalid(9000, "this fake changes no records"));
+    }
+    let (deletes, posts) = (part("deletes")?, part("posts")?);
+    if deletes.len() + posts.len() > LARGEST_BATCH {
+        return Err(refusal(400, 1004, "too many records in one batch"));
+    }
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    for one in deletes {
+        removed.push(remove(zone, one["id"].as_str().unwrap_or_default())?);
+    }
+    for (index, one) in posts.iter().enumerate() {
+        let record = one.as_object().ok_or_else(|| invalid(9000, "posts"))?;
+        // Above all numbers that requests have, so that ids stay unlike.
+        added.push(add(zone, record, &format!("{number:016x}{:016x}", index + 1))?);
+    }
+    Ok(ok(&json!({ "deletes": removed, "patches": [], "puts": [], "posts": added })))
+}
+
+/// The text of a content: quoted strings of at most 255 octets, or bare.
+fn text_of(content: &str) -> Option<String> {
+    if !content.starts_with('"') {
+        return (!content.is_empty()).then(|| content.to_owned());
+    }
+    let mut text = String::new();
+    let mut characters = content.chars();
+    while let Some(opening) = characters.next() {
+        if opening != '"' {
+            return None;
+        }
+        let mut string = String::new();
+        loop {
+            match characters.next()? {
+                '"' => break,
+                '\\' => string.push(characters.next()?),
+                other => string.push(other),
+            }
+        }
+        if string.len() > 255 {
+            return None;
+        }
+        text += &string;
+        match characters.next() {
+            None | Some(' ') => {}
+            Some(_) => return None,
+        }
+    }
+    Some(text)
+}

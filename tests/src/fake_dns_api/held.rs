@@ -1,0 +1,114 @@
+//! What a fake holds, and the same as its name server shows it.
+
+use crate::fault_names::FaultServer;
+use hickory_proto::rr::RecordType;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All zones of a fake.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// In the order in which they were made.
+    pub zones: Vec<HeldZone>,
+    numbers: u64,
+}
+
+/// One zone.
+#[derive(Debug, Clone)]
+pub struct HeldZone {
+    /// The service's identifier.
+    pub id: String,
+    /// Without the trailing dot.
+    pub name: String,
+    /// In the order in which they were made.
+    pub records: Vec<HeldRecord>,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRecord {
+    /// The service's identifier.
+    pub id: String,
+    /// Absolute, without the trailing dot.
+    pub name: String,
+    /// `TXT`, `CNAME` and so on.
+    pub kind: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// A TXT's text without quotes; of other types what a zone file has.
+    pub data: String,
+    /// The data as it was written through the API.
+    pub form: String,
+}
+
+impl Held {
+    /// A number that was not given before.
+    pub fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(super) fn add_zone(&mut self, name: &str, identifier: impl Fn(u64) -> String) -> String {
+        let id = identifier(self.next_number());
+        self.zones.push(HeldZone { id: id.clone(), name: name.to_owned(), records: Vec::new() });
+        id
+    }
+
+    /// The zone with this identifier.
+    pub fn zone_mut(&mut self, id: &str) -> Option<&mut HeldZone> {
+        self.zones.iter_mut().find(|zone| zone.id == id)
+    }
+}
+
+/// RRsets by owner and type, as they were shown last.
+type Shown = BTreeMap<(String, String), Vec<String>>;
+
+/// A name server that shows what is held.
+#[derive(Debug)]
+pub(super) struct Window {
+    server: FaultServer,
+    zones: BTreeSet<String>,
+    shown: Shown,
+}
+
+impl Window {
+    pub(super) fn new(server: FaultServer) -> Self {
+        Self { server, zones: BTreeSet::new(), shown: Shown::new() }
+    }
+
+    /// Changes the RRsets that differ, and no others: the test's own NS records stay.
+    pub(super) fn show(&mut self, held: &Held) {
+        let mut now = Shown::new();
+        for zone in &held.zones {
+            if self.zones.insert(zone.name.clone()) {
+                self.server.zone(&zone.name);
+            }
+            for record in &zone.records {
+                now.entry((record.name.clone(), record.kind.clone())).or_default().push(data(record));
+            }
+        }
+        let places: BTreeSet<_> = self.shown.keys().chain(now.keys()).cloned().collect();
+        for place in places {
+            if self.shown.get(&place) == now.get(&place) {
+                continue;
+            }
+            let kind: RecordType = place.1.parse().expect("fakes hold types of the DNS only");
+            self.server.remove(&place.0, kind);
+            for data in now.get(&place).into_iter().flatten() {
+                self.server.add(&place.0, kind, data);
+            }
+        }
+        self.shown = now;
+    }
+}
+
+/// The record's data as a zone file has it.
+fn data(record: &HeldRecord) -> String {
+    if record.kind != "TXT" {
+        return record.data.clone();
+    }
+    let one = |octets: &[u8]| {
+        let text = String::from_utf8_lossy(octets);
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    record.data.as_bytes().chunks(255).map(one).collect::<Vec<_>>().join(" ")
+}
