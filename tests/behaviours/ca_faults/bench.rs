@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rows of a table that run at once: most of each is waiting.
-const ROWS_AT_ONCE: usize = 6;
+const ROWS_AT_ONCE: usize = 8;
 
 /// Where the shared Pebble takes its requests.
 pub(super) fn pebble() -> SocketAddr {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::NamedTempFile;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// How long the CA may take for one reply.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(60);
@@ -66,6 +67,16 @@ pub(super) struct Exchange {
     authority: Authority,
     root_file: NamedTempFile,
     preauthorization: Option<Preauthorization>,
+    /// Pebble 2.10.1 locks up now and then when it is asked for an authorization while it makes
+    /// another order: the one holds the authorization and waits for the store, the other the
+    /// store and waits for the authorization. So newOrder goes in alone, as a writer.
+    turn: RwLock<()>,
+}
+
+/// A request's turn at the CA behind.
+enum Turn<'a> {
+    Alone { _turn: RwLockWriteGuard<'a, ()> },
+    Shared { _turn: RwLockReadGuard<'a, ()> },
 }
 
 impl Exchange {
@@ -89,6 +100,7 @@ impl Exchange {
             authority,
             root_file,
             preauthorization: setup.preauthorization.map(Preauthorization::new),
+            turn: RwLock::default(),
         })
     }
 
@@ -176,6 +188,10 @@ impl Exchange {
             .request(asked.head.method.clone(), format!("https://{}{path}", self.upstream))
             .headers(headers)
             .body(asked.body.clone());
+        let _turn = match Endpoint::of(path) {
+            Endpoint::NewOrder => Turn::Alone { _turn: self.turn.write().await },
+            _ => Turn::Shared { _turn: self.turn.read().await },
+        };
         let response = request.send().await.map_err(|_| Ending::Close)?;
         let (status, mut headers) = (response.status(), response.headers().clone());
         headers.remove(CONNECTION);
