@@ -126,7 +126,7 @@ fn normalised(text: &str, zone: &Zone) -> String {
             out.push(' ');
         }
     }
-    out.trim().replace(",,", ",").to_owned()
+    out.trim().replace(",,", ",")
 }
 
 fn stand(rig: &Rig) -> (Zone, Program) {
