@@ -27,6 +27,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
+/// Files of certificates and keys are made on threads that may block. Hundreds of certificates
+/// that arrive at once are no reason for hundreds of threads, each with a memory of its own.
+const BLOCKING_THREADS: usize = 8;
+
 fn main() -> ExitCode {
     let arguments = args::parse();
     let clock = Clock::system();
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
 
 fn start(arguments: Arguments, clock: Clock, output: &Output) -> Result<Exit, Failure> {
     log(arguments.global.log.as_deref(), output.has_color())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build();
     let runtime = runtime.map_err(|error| Failure::new("start", error.to_string(), Exit::NothingTried))?;
     runtime.block_on(run(arguments, clock, output.clone()))
 }

@@ -29,6 +29,7 @@ mod fake_ca;
 mod jws;
 mod limits;
 mod nonce;
+mod opening;
 mod order;
 mod ordering;
 mod preset;

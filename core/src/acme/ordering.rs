@@ -42,7 +42,9 @@ impl Account {
     async fn post_new_order(&self, new: &NewOrder, with_replaces: bool) -> Result<Order, AcmeError> {
         let url = &self.client.directory().await?.new_order;
         let payload = NewOrderPayload::new(new, with_replaces);
+        let opening = self.client.opening().begin();
         let reply = self.client.post(&self.call(Operation::NewOrder, url).payload(&payload).once()).await?;
+        drop(opening);
         // Without an address the order may be open all the same.
         let lost = |cause| AcmeError::ReplyLost { during: Operation::NewOrder, cause: Box::new(cause) };
         let url = reply.location().map_err(lost)?;
@@ -140,6 +142,7 @@ impl Account {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn fetch_authorization(&self, url: &Url) -> Result<Authorization, AcmeError> {
+        self.client.opening().all_open().await;
         let reply = self.read(Operation::Authorization, url).await?;
         let mut authorization: Authorization = reply.located(url)?;
         authorization.retry_after = reply.retry_after;

@@ -9,6 +9,7 @@ use super::limits::{
     retry_after,
 };
 use super::nonce::NoncePool;
+use super::opening::Opening;
 use super::reach;
 use super::renewal_info::{CertificateId, RenewalInfo};
 use super::reply::{Reply, Trouble, judge};
@@ -56,6 +57,7 @@ struct Inner {
     nonces: NoncePool,
     first_nonce: OnceCell<()>,
     in_flight: Semaphore,
+    opening: Opening,
 }
 
 /// One call: what to ask, of whom, signed by whom, and how often.
@@ -140,15 +142,21 @@ impl Client {
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
         let (directory, nonces, first_nonce) = (Shared::default(), NoncePool::default(), OnceCell::new());
-        let inner = Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight };
-        let inner = Arc::new(inner);
-        Ok(Self { inner, deadline: None })
+        let opening = Opening::default();
+        let inner =
+            Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight, opening };
+        Ok(Self { inner: Arc::new(inner), deadline: None })
     }
 
     /// The same client, whose calls all end at `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The orders being opened at this CA.
+    pub(super) fn opening(&self) -> &Opening {
+        &self.inner.opening
     }
 
     /// When every call of this client ends, if that was said.
@@ -240,7 +248,9 @@ impl Client {
             let slot = timeout_at(deadline, self.inner.in_flight.acquire()).await;
             let Ok(slot) = slot else { return Err(out_of_time(ask.during())) };
             let begun = Instant::now();
-            let trouble = match self.attempt(ask, nonce.take(), deadline).await {
+            // Boxed, so that the hundreds that wait for a slot are small.
+            let attempt = Box::pin(self.attempt(ask, nonce.take(), deadline));
+            let trouble = match attempt.await {
                 Ok(reply) => return Ok(reply),
                 Err(trouble) => trouble,
             };

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Orders under way at once: more than requests to the CA, so that the orders of a zone can be
-/// published together, and few enough that a thousand do not fill the memory.
-const ORDERS_AT_ONCE: usize = 256;
+/// published together (a zone of a thousand costs a handful of UPDATEs, and the slowest of its
+/// name servers is waited for once), and few enough to bound the memory: 40 KiB each.
+const ORDERS_AT_ONCE: usize = 1024;
 
 /// What every order is handed. Cheap to clone.
 #[derive(Clone)]
