@@ -66,6 +66,11 @@ pub async fn issue(context: &Context, request: &Request) -> Result<Issued, Issue
         () = context.cancel.cancelled() => Err(IssueError::Interrupted),
         walked = walk(&run) => walked,
     };
+    // The rooms stop as well, and one of them may be heard of first.
+    let walked = walked.map_err(|error| match context.cancel.is_cancelled() {
+        true => IssueError::Interrupted,
+        false => error,
+    });
     run.end(walked).await
 }
 
