@@ -2,7 +2,9 @@
 
 mod cloudflare;
 mod exec;
+mod fake;
 mod httpreq;
+mod memory;
 mod powerdns;
 mod rfc2136;
 mod table;

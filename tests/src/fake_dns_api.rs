@@ -25,7 +25,7 @@ mod held;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};
-pub use held::{Held, HeldRecord, HeldZone};
+pub use held::{Held, HeldRecord, HeldZone, text_of};
 
 use crate::fault_names::FaultServer;
 use crate::rig::Rig;

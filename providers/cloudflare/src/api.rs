@@ -228,45 +228,10 @@ async fn send<E: EndpointSpec, T: DeserializeOwned>(
     Err(failure(&reply, &complaints.unwrap_or_default()))
 }
 
-/// A value as the service wants it: quoted character-strings (RFC 1035 §5.1).
-pub(crate) fn quoted(value: &TxtValue) -> String {
-    let one = |octets: &[u8]| {
-        let text = String::from_utf8_lossy(octets);
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    };
-    value.character_strings().map(one).collect::<Vec<_>>().join(" ")
-}
-
 /// The text of a record, whichever way somebody wrote it: quoted character-strings are joined,
 /// anything else is taken as it stands.
 pub(crate) fn unquoted(content: &str) -> String {
-    joined(content).unwrap_or_else(|| content.to_owned())
-}
-
-fn joined(content: &str) -> Option<String> {
-    let mut octets = Vec::new();
-    let mut rest = content.bytes();
-    let mut inside = false;
-    while let Some(octet) = rest.next() {
-        match octet {
-            b'"' => inside = !inside,
-            b'\\' if inside => octets.push(escaped(&mut rest)?),
-            _ if inside => octets.push(octet),
-            b' ' | b'\t' => {}
-            _ => return None,
-        }
-    }
-    if inside { None } else { String::from_utf8(octets).ok() }
-}
-
-/// What stands behind a backslash: three digits or one character.
-fn escaped(rest: &mut std::str::Bytes<'_>) -> Option<u8> {
-    let first = rest.next()?;
-    if !first.is_ascii_digit() {
-        return Some(first);
-    }
-    let digits = [first, rest.next()?, rest.next()?];
-    std::str::from_utf8(&digits).ok()?.parse().ok()
+    TxtValue::from_presentation(content).map_or_else(|| content.to_owned(), |value| value.to_string())
 }
 
 #[cfg(test)]
@@ -286,17 +251,6 @@ mod tests {
         ] {
             assert_eq!(unquoted(content), text, "{content}");
         }
-    }
-
-    #[test]
-    fn what_is_quoted_comes_back_and_no_string_is_longer_than_255_octets() {
-        let text = format!("{}\\ and \"quotes\" {}", "a".repeat(254), "b".repeat(300));
-        let content = quoted(&TxtValue::parse(&text).unwrap());
-        assert_eq!(unquoted(&content), text);
-        assert_eq!(
-            quoted(&TxtValue::parse(&"x".repeat(256)).unwrap()),
-            format!("\"{}\" \"x\"", "x".repeat(255))
-        );
     }
 
     #[test]

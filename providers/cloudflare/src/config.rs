@@ -43,10 +43,7 @@ impl Config {
         let raw: Raw = settings.parse()?;
         let authorization = Authorization::new(raw.api_token, raw.email, raw.api_key)?;
         let base = raw.base_url.as_deref().unwrap_or(BASE_URL);
-        let builder = || {
-            HttpClient::builder(base)
-                .map_err(|error| SettingsError { key: Some("base_url".to_owned()), ..error })
-        };
+        let builder = || HttpClient::builder(base).map_err(|error| error.at("base_url"));
         let prove = |builder: dns01_provider::http::Builder| match &authorization {
             Authorization::Token(token) => builder.credentials(Credentials::bearer(token.clone())),
             Authorization::GlobalKey { email, key } => builder
@@ -109,8 +106,7 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
                 (None, Some(_)) => ("address for the global key", EMAIL[0]),
                 _ => ("API token", TOKEN[0]),
             };
-            let message = format!("the environment has no {what} for cloudflare");
-            return Err(SettingsError::new(None, message).with_hint(format!("set `{name}`")));
+            return Err(SettingsError::not_in_environment("cloudflare", what, name));
         }
     }
     if let Some(token) = environment.secret(&ZONE_TOKEN) {

@@ -1,23 +1,23 @@
 //! The plugin: the provider contract over Cloudflare's API.
 
-use crate::api::{Api, BatchChanges, Deletion, ListedRecord, Place, quoted, unquoted};
+use crate::api::{Api, BatchChanges, Deletion, ListedRecord, Place, unquoted};
 use crate::config::Config;
 use crate::error::Failure;
 use async_trait::async_trait;
 use cloudflare::endpoints::dns::dns::{CreateDnsRecordParams, DnsContent};
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, Settings,
-    SettingsError, TxtChange, TxtValue, Zone, ZoneName,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, Rate, Settings,
+    SettingsError, TxtChange, TxtValue, Zone, ZoneIds, ZoneName,
 };
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Records in one batch: the limit of the smallest plan, since the plan cannot be seen.
 const LARGEST_BATCH: usize = 200;
-/// Calls a second. 1,200 requests in 5 minutes are allowed to everything that one user runs,
-/// and a call is a look and a change.
-const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(2).expect("not zero");
+/// 1,200 requests in 5 minutes are allowed to everything that one user runs, and a call is a
+/// look and a change; the rest is left to the others.
+const RATE: Rate = Rate::new(500, Duration::from_secs(300));
 /// The TTLs that every plan takes, in seconds.
 const TTLS: (u32, u32) = (60, 86_400);
 /// How often a change is made anew because somebody else changed the same records meanwhile.
@@ -27,8 +27,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub struct Cloudflare {
     api: Api,
-    /// The ids of zones that were looked up.
-    ids: Mutex<BTreeMap<ZoneName, String>>,
+    ids: ZoneIds,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -39,15 +38,11 @@ impl Cloudflare {
     /// A provider with the credential of `config`; nothing is sent yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { api: Api::new(config), ids: Mutex::default() }
+        Self { api: Api::new(config), ids: ZoneIds::default() }
     }
 
-    /// The configured id, else the one that was looked up.
-    async fn zone_id(&self, zone: &Zone) -> Result<String, ProviderError> {
-        let known = || self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(&zone.name).cloned();
-        if let Some(id) = zone.id.clone().or_else(known) {
-            return Ok(id);
-        }
+    /// The id of the zone as the service lists it.
+    async fn look_up(&self, zone: &Zone) -> Result<String, ProviderError> {
         let listed = self.api.zones(Some(&zone.name)).await?;
         let mut fitting =
             listed.into_iter().filter(|one| ZoneName::parse(&one.name).as_ref() == Ok(&zone.name));
@@ -65,7 +60,6 @@ impl Cloudflare {
                 "let the token read the zone (`Zone / Zone / Read`), or configure the zone with its id",
             ));
         };
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.name.clone(), found.id.clone());
         Ok(found.id)
     }
 }
@@ -74,7 +68,7 @@ impl Cloudflare {
 impl DnsProvider for Cloudflare {
     fn limits(&self) -> Limits {
         let mut limits = Limits::new(Batch::Zone(LARGEST_BATCH));
-        limits.calls_per_second = Some(CALLS_PER_SECOND);
+        limits.rates = vec![RATE];
         limits.smallest_ttl = TTLS.0;
         limits.atomic = true;
         limits
@@ -84,7 +78,7 @@ impl DnsProvider for Cloudflare {
         if changes.is_empty() {
             return Ok(Applied::default());
         }
-        let id = self.zone_id(zone).await?;
+        let id = self.ids.of(zone, || self.look_up(zone)).await?;
         let place = place_of(changes);
         let mut attempt = 1;
         loop {
@@ -109,7 +103,7 @@ impl DnsProvider for Cloudflare {
     }
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
-        let id = self.zone_id(zone).await?;
+        let id = self.ids.of(zone, || self.look_up(zone)).await?;
         let records = self.api.records(&id, &Place::At(name.clone())).await?;
         // Somebody else's value may be no printable text, and is then none that we could hold.
         let texts = records.iter().filter_map(|record| TxtValue::parse(&unquoted(&record.content)).ok());
@@ -165,7 +159,7 @@ fn plan<'a>(changes: &'a [TxtChange], present: &[ListedRecord]) -> BatchChanges<
                     priority: None,
                     proxied: None,
                     name: name.as_str(),
-                    content: DnsContent::TXT { content: quoted(value) },
+                    content: DnsContent::TXT { content: value.presentation() },
                 });
             }
             TxtChange::Add { .. } => {}

@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
+use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Config {
             form: raw.form,
             environment: raw.environment,
             inherit_environment: raw.inherit_environment,
-            timeout: raw.timeout.map_or(Ok(DEFAULT_TIMEOUT), positive)?,
+            timeout: plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?,
         })
     }
 
@@ -102,19 +102,12 @@ fn refused_mode(mode: &str) -> SettingsError {
     SettingsError::new(Some("mode"), format!("`{mode}` is no mode of exec")).with_hint("leave it out")
 }
 
-fn positive(timeout: jiff::SignedDuration) -> Result<Duration, SettingsError> {
-    Duration::try_from(timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
-            .with_hint("write it as `10s` or `1m`")
-    })
-}
-
 /// The settings that the environment names of lego stand for. Its programs find their tokens in
 /// the environment that lego was started with, so these do, too.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let program = environment.first(&["EXEC_PATH"]).ok_or_else(|| {
-        SettingsError::new(None, "the environment has no program for exec").with_hint("set `EXEC_PATH`")
-    })?;
+    let program = environment
+        .first(&["EXEC_PATH"])
+        .ok_or_else(|| SettingsError::not_in_environment("exec", "program", "EXEC_PATH"))?;
     let settings = Settings::default()
         .with("command", vec![program])
         .with("form", "lego")

@@ -1,7 +1,7 @@
 //! Settings: raw as written, then checked once.
 
 use dns01_provider::http::{Credentials, HttpClient};
-use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
+use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,10 +27,9 @@ impl Config {
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let raw: Raw = settings.parse()?;
         check_mode(raw.mode.as_deref())?;
-        let timeout = raw.timeout.map_or(Ok(DEFAULT_TIMEOUT), positive)?;
-        let mut client = HttpClient::builder(&raw.endpoint)
-            .map_err(|error| SettingsError { key: Some("endpoint".to_owned()), ..error })?
-            .timeout(timeout);
+        let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
+        let mut client =
+            HttpClient::builder(&raw.endpoint).map_err(|error| error.at("endpoint"))?.timeout(timeout);
         match (raw.username, raw.password) {
             (Some(user), Some(password)) => client = client.credentials(Credentials::basic(user, password)),
             (None, None) => {}
@@ -77,19 +76,11 @@ fn check_mode(mode: Option<&str>) -> Result<(), SettingsError> {
     }
 }
 
-fn positive(timeout: jiff::SignedDuration) -> Result<Duration, SettingsError> {
-    Duration::try_from(timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
-            .with_hint("write it as `10s` or `1m`")
-    })
-}
-
 /// The settings that the environment names of lego stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let endpoint = environment.first(&["HTTPREQ_ENDPOINT"]).ok_or_else(|| {
-        SettingsError::new(None, "the environment has no address for httpreq")
-            .with_hint("set `HTTPREQ_ENDPOINT`")
-    })?;
+    let endpoint = environment
+        .first(&["HTTPREQ_ENDPOINT"])
+        .ok_or_else(|| SettingsError::not_in_environment("httpreq", "address", "HTTPREQ_ENDPOINT"))?;
     let mut settings = Settings::default().with("endpoint", endpoint);
     for (key, name) in [("username", "HTTPREQ_USERNAME"), ("mode", "HTTPREQ_MODE")] {
         if let Some(value) = environment.first(&[name]) {

@@ -1,7 +1,7 @@
 //! Settings: raw as written, then checked once.
 
 use dns01_provider::http::{Credentials, HttpClient};
-use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
+use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Config {
     /// [`SettingsError`] names the key at fault.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let raw: Raw = settings.parse()?;
-        let timeout = raw.timeout.map_or(Ok(DEFAULT_TIMEOUT), positive)?;
+        let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
         let id = raw.server_id.as_deref().unwrap_or(DEFAULT_SERVER_ID);
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
             return Err(SettingsError::new(Some("server_id"), format!("`{id}` is not a server id"))
@@ -40,7 +40,7 @@ impl Config {
         let root = raw.url.trim_end_matches('/');
         let root = root.strip_suffix(API_PATH).unwrap_or(root);
         let mut client = HttpClient::builder(&format!("{root}{API_PATH}/servers/{id}/"))
-            .map_err(|error| SettingsError { key: Some("url".to_owned()), ..error })?
+            .map_err(|error| error.at("url"))?
             .credentials(Credentials::header("x-api-key", raw.api_key))
             .body_cap(LARGEST_ZONE)
             .timeout(timeout);
@@ -61,23 +61,13 @@ struct Raw {
     timeout: Option<jiff::SignedDuration>,
 }
 
-fn positive(timeout: jiff::SignedDuration) -> Result<Duration, SettingsError> {
-    Duration::try_from(timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
-            .with_hint("write it as `10s` or `1m`")
-    })
-}
-
 const URL: &str = "PDNS_API_URL";
 const KEY: &str = "PDNS_API_KEY";
 const SERVER_ID: &str = "PDNS_SERVER_NAME";
 
 /// The settings that the environment names of lego and others stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let missing = |what: &str, name: &str| {
-        SettingsError::new(None, format!("the environment has no {what} for powerdns"))
-            .with_hint(format!("set `{name}`"))
-    };
+    let missing = |what, name| SettingsError::not_in_environment("powerdns", what, name);
     let url = environment.first(&[URL]).ok_or_else(|| missing("address", URL))?;
     let key = environment.secret(&[KEY]).ok_or_else(|| missing("key", KEY))?;
     let settings = Settings::default().with("url", url).with("api_key", key);

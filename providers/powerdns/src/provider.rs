@@ -1,14 +1,14 @@
 //! The plugin: single values over an API that knows whole RRsets.
 
-use crate::api::{Api, Record, RrSet, RrSetChange, ZoneDocument};
+use crate::api::{Api, RrSet, RrSetChange, ZoneDocument};
 use crate::config::Config;
 use crate::error;
 use async_trait::async_trait;
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, ScopeNeed,
-    ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, RrsetRecord,
+    ScopeNeed, ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName, rrset,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -82,10 +82,7 @@ impl DnsProvider for PowerDns {
             return Ok(Applied::default());
         }
         let _turn = self.turn.acquire().await.expect("it is never closed");
-        let mut by_name: BTreeMap<&Fqdn, Vec<&TxtChange>> = BTreeMap::new();
-        for change in changes {
-            by_name.entry(change.name()).or_default().push(change);
-        }
+        let by_name = rrset::by_name(changes);
         let names: Vec<&Fqdn> = by_name.keys().copied().collect();
         for _ in 0..ROUNDS {
             let document = self.read(zone, &names).await?;
@@ -94,7 +91,7 @@ impl DnsProvider for PowerDns {
             }
             let present = |name: &Fqdn| document.rrsets.iter().find(|set| set.is_at(name));
             let writes: Vec<RrSetChange> =
-                by_name.iter().filter_map(|(name, changes)| merged(name, present(name), changes)).collect();
+                by_name.iter().filter_map(|(name, changes)| written(name, present(name), changes)).collect();
             if writes.is_empty() {
                 return Ok(Applied::default());
             }
@@ -106,8 +103,8 @@ impl DnsProvider for PowerDns {
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
         let document = self.api.zone(zone, Some(name)).await?;
         let records = document.rrsets.iter().filter(|set| set.is_at(name)).flat_map(|set| &set.records);
-        let served = records.filter(|record| !record.disabled);
-        Ok(Listing::Listed(served.filter_map(Record::value).collect()))
+        let served = records.filter(|record| record.is_served());
+        Ok(Listing::Listed(served.filter_map(RrsetRecord::value).collect()))
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
@@ -144,25 +141,9 @@ fn scope(needs: &[ScopeNeed], seen: &BTreeSet<ZoneName>) -> ScopeReport {
 }
 
 /// What must be written at `name` so that `changes` hold; `None` if they hold already.
-fn merged(name: &Fqdn, present: Option<&RrSet>, changes: &[&TxtChange]) -> Option<RrSetChange> {
-    let before = present.map_or(&[][..], |set| &set.records);
-    let mut ttl = present.filter(|set| !set.records.is_empty()).map(|set| set.ttl);
-    let mut records = before.to_vec();
-    for change in changes {
-        let value = change.value();
-        match change {
-            TxtChange::Add { ttl: wanted, .. } => {
-                ttl = ttl.or(Some(*wanted));
-                if !records.iter().any(|record| record.shows(value)) {
-                    // The server refuses the same content twice, disabled or not.
-                    records.retain(|record| record.value().as_ref() != Some(value));
-                    records.push(Record::holding(value));
-                }
-            }
-            TxtChange::Remove { .. } => records.retain(|record| !record.shows(value)),
-        }
-    }
-    (records != before).then(|| RrSetChange::to(name, ttl.unwrap_or_default(), records))
+fn written(name: &Fqdn, present: Option<&RrSet>, changes: &[&TxtChange]) -> Option<RrSetChange> {
+    let wanted = rrset::merged(present.map(RrSet::content).as_ref(), changes)?;
+    Some(RrSetChange::to(name, wanted))
 }
 
 #[cfg(test)]
@@ -191,7 +172,7 @@ mod tests {
 
     fn written(present: Option<&RrSet>, changes: &[TxtChange]) -> Option<Value> {
         let changes: Vec<&TxtChange> = changes.iter().collect();
-        merged(&name(), present, &changes).map(|change| serde_json::to_value(change).unwrap())
+        super::written(&name(), present, &changes).map(|change| serde_json::to_value(change).unwrap())
     }
 
     #[test]
@@ -206,20 +187,6 @@ mod tests {
         assert_eq!(written["records"][0]["content"], "\"a\"  \"b\"");
         assert_eq!(written["records"][1], json!({ "content": "unreadable", "disabled": true }));
         assert_eq!(written["records"][2]["content"], "\"new\"");
-    }
-
-    #[test]
-    fn what_holds_already_is_not_written() {
-        let present = set(&json!([{ "content": "\"mi\" \"ne\"", "disabled": false }]));
-        assert_eq!(written(Some(&present), &[add("mine"), remove("absent")]), None);
-        assert_eq!(written(None, &[remove("absent")]), None);
-    }
-
-    #[test]
-    fn the_last_value_takes_the_rrset_with_it() {
-        let present = set(&json!([{ "content": "\"mine\"", "disabled": false }]));
-        assert_eq!(written(Some(&present), &[remove("mine")]).unwrap()["changetype"], "DELETE");
-        assert_eq!(written(Some(&present), &[remove("mine"), add("mine")]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
+use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use hickory_proto::rr::Name;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use serde::Deserialize;
@@ -66,7 +66,7 @@ impl Config {
         Ok(Self {
             server: ServerAddress::parse(&raw.server)?,
             tsig: raw.tsig.map(TsigKey::new).transpose()?,
-            timeout: raw.timeout.map_or(Ok(DEFAULT_TIMEOUT), positive)?,
+            timeout: plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?,
         })
     }
 }
@@ -85,13 +85,6 @@ struct RawTsig {
     name: String,
     algorithm: Option<String>,
     secret: SecretRef,
-}
-
-fn positive(timeout: jiff::SignedDuration) -> Result<Duration, SettingsError> {
-    Duration::try_from(timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
-            .with_hint("write it as `10s` or `1m`")
-    })
 }
 
 impl ServerAddress {
@@ -185,10 +178,7 @@ const ALGORITHM: [&str; 2] = ["RFC2136_TSIG_ALGORITHM", "DNSUPDATE_TSIG_ALGORITH
 
 /// The settings that the environment names of lego and others stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let missing = |what: &str, name: &str| {
-        SettingsError::new(None, format!("the environment has no {what} for rfc2136"))
-            .with_hint(format!("set `{name}`"))
-    };
+    let missing = |what, name| SettingsError::not_in_environment("rfc2136", what, name);
     let server = environment.first(&SERVER).ok_or_else(|| missing("server", SERVER[0]))?;
     let settings = Settings::default().with("server", server);
     let secret = environment.secret(&SECRET);

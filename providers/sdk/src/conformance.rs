@@ -36,6 +36,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Subject {
     name: String,
+    peer: String,
     provider: Arc<dyn DnsProvider>,
     zone: Zone,
     sub_zone: Option<Zone>,
@@ -52,6 +53,7 @@ impl Subject {
         let none = "the run gives none";
         Self {
             name: name.into(),
+            peer: "not told".to_owned(),
             provider,
             zone,
             sub_zone: None,
@@ -61,6 +63,14 @@ impl Subject {
             forbidden: None,
             secrets: Vec::new(),
         }
+    }
+
+    /// What the provider talks to: memory, a real server, an emulator, or a strict fake and the
+    /// client that proved it.
+    #[must_use]
+    pub fn with_peer(mut self, peer: impl Into<String>) -> Self {
+        self.peer = peer.into();
+        self
     }
 
     /// Looks at the service from outside, by other means than the provider.
@@ -233,10 +243,23 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Debug)]
 pub struct Report {
     provider: String,
+    peer: String,
     rows: Vec<(Promise, Verdict)>,
 }
 
 impl Report {
+    /// What the run called the provider.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// What the provider talked to.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
     /// The verdicts, in the order of [`Promise::ALL`].
     #[must_use]
     pub fn rows(&self) -> &[(Promise, Verdict)] {
@@ -266,7 +289,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.provider)?;
+        writeln!(f, "{} at {}", self.provider, self.peer)?;
         self.rows.iter().try_for_each(|(promise, verdict)| writeln!(f, "  {promise:<38} {verdict}"))
     }
 }
@@ -283,5 +306,5 @@ pub async fn run(subject: &Subject) -> Report {
         };
         rows.push((promise, verdict));
     }
-    Report { provider: subject.name.clone(), rows }
+    Report { provider: subject.name.clone(), peer: subject.peer.clone(), rows }
 }

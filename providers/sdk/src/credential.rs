@@ -1,14 +1,12 @@
 //! The one calling layer: everything that asks a provider goes through [`Credential`].
 
 use crate::error::{ProviderError, ProviderErrorKind};
-use crate::name::Fqdn;
+use crate::name::{Fqdn, ZoneName};
 use crate::provider::{Applied, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport};
+use crate::rate::Pace;
 use crate::record::{TxtChange, TxtValue, Zone};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use governor::clock::{Clock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +17,9 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// How long one request to a credential may take in all, waiting in line and repetitions
-/// included, unless [`Credential::within`] says otherwise.
-pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(120);
+/// included, unless [`Credential::within`] says otherwise: as long as an order waits. A service
+/// that takes a record a second has a long line before it.
+pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Repetitions of one call after a retryable error.
 const RETRIES: usize = 4;
@@ -92,14 +91,12 @@ pub struct Credential {
     patience: Duration,
 }
 
-type Rate = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<SinceOrigin>>;
-
 struct Shared {
     name: CredentialName,
     provider: Arc<dyn DnsProvider>,
     limits: Limits,
-    clock: TokioClock,
-    rate: Option<Rate>,
+    pace: Pace,
+    zone_paces: Mutex<HashMap<ZoneName, Arc<Pace>>>,
     in_flight: Semaphore,
     paused_until: Mutex<Option<Instant>>,
     calls: AtomicU64,
@@ -110,15 +107,11 @@ impl Credential {
     #[must_use]
     pub fn new(name: CredentialName, provider: Arc<dyn DnsProvider>) -> Self {
         let limits = provider.limits();
-        let clock = TokioClock { origin: Instant::now() };
-        let rate = limits
-            .calls_per_second
-            .map(|rate| RateLimiter::direct_with_clock(Quota::per_second(rate), clock));
         let shared = Shared {
             name,
             provider,
-            clock,
-            rate,
+            pace: Pace::new(&limits.rates),
+            zone_paces: Mutex::default(),
             in_flight: Semaphore::new(limits.in_flight.max(1)),
             limits,
             paused_until: Mutex::new(None),
@@ -157,7 +150,9 @@ impl Credential {
     /// # Errors
     /// The last error of the service. A retryable one means that it may have worked.
     pub async fn apply(&self, zone: &Zone, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        self.call("apply", Some(zone), || self.shared.provider.apply(zone, changes)).await
+        let zone_pace = self.zone_pace(&zone.name);
+        self.call_at("apply", Some(zone), zone_pace.as_deref(), || self.shared.provider.apply(zone, changes))
+            .await
     }
 
     /// [`DnsProvider::values`].
@@ -192,11 +187,24 @@ impl Credential {
         self.call("audit_scope", None, || self.shared.provider.audit_scope(needs)).await
     }
 
-    /// The one way to the service: every call waits, runs, counts and repeats here.
     async fn call<T, F>(
         &self,
         operation: &'static str,
         zone: Option<&Zone>,
+        attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, ProviderError>
+    where
+        F: Future<Output = Result<T, ProviderError>> + Send,
+    {
+        self.call_at(operation, zone, None, attempt).await
+    }
+
+    /// The one way to the service: every call waits, runs, counts and repeats here.
+    async fn call_at<T, F>(
+        &self,
+        operation: &'static str,
+        zone: Option<&Zone>,
+        zone_pace: Option<&Pace>,
         mut attempt: impl FnMut() -> F + Send,
     ) -> Result<T, ProviderError>
     where
@@ -208,7 +216,7 @@ impl Credential {
             let deadline = Instant::now() + self.patience;
             let mut backoff = backoff();
             loop {
-                let error = match self.once(operation, deadline, &mut attempt).await {
+                let error = match self.once(operation, zone_pace, deadline, &mut attempt).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 };
@@ -231,12 +239,18 @@ impl Credential {
     async fn once<T, F>(
         &self,
         operation: &'static str,
+        zone_pace: Option<&Pace>,
         deadline: Instant,
         attempt: &mut (impl FnMut() -> F + Send),
     ) -> Result<T, ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>> + Send,
     {
+        // A zone that waits for its own rate takes nobody else's place.
+        if let Some(pace) = zone_pace {
+            self.wait(deadline, || pace.take().err(), "the allowed rate of changes to the zone is used up")
+                .await?;
+        }
         let _turn = tokio::time::timeout_at(deadline, self.turn(deadline))
             .await
             .map_err(|_| self.no_turn("every allowed call is under way"))??;
@@ -268,32 +282,45 @@ impl Credential {
     async fn turn(&self, deadline: Instant) -> Result<tokio::sync::SemaphorePermit<'_>, ProviderError> {
         let turn = self.shared.in_flight.acquire().await.expect("the semaphore is never closed");
         loop {
-            let (wait, reason) = match (self.remaining_pause(), self.rate_wait()) {
-                (Some(pause), _) => (pause, "the service asked to be left alone"),
-                (None, Some(wait)) => (wait, "the allowed rate of calls is used up"),
-                (None, None) => return Ok(turn),
-            };
+            self.wait(deadline, || self.remaining_pause(), "the service asked to be left alone").await?;
+            self.wait(deadline, || self.shared.pace.take().err(), "the allowed rate of calls is used up")
+                .await?;
+            // Somebody else may have been told to wait meanwhile.
+            if self.remaining_pause().is_none() {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Sleeps as long as `wait` asks for, again and again, unless that is past `deadline`.
+    async fn wait(
+        &self,
+        deadline: Instant,
+        wait: impl Fn() -> Option<Duration>,
+        reason: &str,
+    ) -> Result<(), ProviderError> {
+        while let Some(wait) = wait() {
             if Instant::now() + wait >= deadline {
                 return Err(self.no_turn(reason).with_retry_after(wait));
             }
             tokio::time::sleep(wait).await;
         }
+        Ok(())
+    }
+
+    /// What keeps changes to `zone` apart, where the service counts them by zone.
+    fn zone_pace(&self, zone: &ZoneName) -> Option<Arc<Pace>> {
+        let rates = &self.shared.limits.zone_rates;
+        if rates.is_empty() {
+            return None;
+        }
+        let mut paces = self.shared.zone_paces.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(paces.entry(zone.clone()).or_insert_with(|| Arc::new(Pace::new(rates)))))
     }
 
     fn remaining_pause(&self) -> Option<Duration> {
         let until = *self.shared.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.and_then(|until| until.checked_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
-    }
-
-    /// Takes one call out of the rate, or says how long until there is one. Asked only while
-    /// no pause holds, since asking takes.
-    fn rate_wait(&self) -> Option<Duration> {
-        if self.remaining_pause().is_some() {
-            return None;
-        }
-        let until = self.shared.rate.as_ref()?.check().err()?;
-        // tokio's timer counts whole milliseconds: a shorter wait would spin.
-        Some(until.wait_time_from(self.shared.clock.now()).max(Duration::from_millis(1)))
     }
 
     /// A refusal for rate counts for everybody who uses this credential.
@@ -331,43 +358,6 @@ fn backoff() -> ExponentialBackoff {
         .with_max_times(RETRIES)
         .with_jitter()
         .build()
-}
-
-/// tokio's clock for the rate limiter, so that a paused clock drives both.
-#[derive(Clone, Copy, Debug)]
-struct TokioClock {
-    origin: Instant,
-}
-
-impl Clock for TokioClock {
-    type Instant = SinceOrigin;
-
-    fn now(&self) -> SinceOrigin {
-        SinceOrigin(self.origin.elapsed())
-    }
-}
-
-/// Time since the credential was made. governor's own `Duration` clock would do, but its
-/// `Add` panics on overflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SinceOrigin(Duration);
-
-impl std::ops::Add<governor::nanos::Nanos> for SinceOrigin {
-    type Output = Self;
-
-    fn add(self, nanos: governor::nanos::Nanos) -> Self {
-        Self(self.0.saturating_add(nanos.into()))
-    }
-}
-
-impl Reference for SinceOrigin {
-    fn duration_since(&self, earlier: Self) -> governor::nanos::Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: governor::nanos::Nanos) -> Self {
-        Self(self.0.saturating_sub(duration.into()))
-    }
 }
 
 #[cfg(test)]

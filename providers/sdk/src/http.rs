@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
+mod access_token;
 mod reply;
 #[cfg(test)]
 mod tests;
 
+pub use access_token::{AccessToken, TokenReply};
 pub use reply::Reply;
 
 use crate::error::{ProviderError, ProviderErrorKind};
@@ -160,7 +162,15 @@ impl HttpClient {
         // Joined as text: a segment with a colon would be taken for another scheme by
         // `Url::join`, and would leave the host.
         url.set_path(&format!("{}{}", self.0.base.path(), path.trim_start_matches('/')));
-        Request { client: self, method, url, headers: HeaderMap::new(), body: None }
+        Request {
+            client: self,
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            secrets: Vec::new(),
+            wrong: None,
+        }
     }
 }
 
@@ -268,19 +278,24 @@ impl Shared {
             };
             let secret = secret.map_err(unread)?;
             let text = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
-            let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
-                ProviderError::new(
-                    ProviderErrorKind::Auth,
-                    "the credential has characters that no header can carry",
-                )
-                .with_hint("look for line breaks in the middle of the secret")
-            })?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
+            headers.insert(name, sensitive(&text)?);
             secrets.push(secret);
         }
         Ok((headers, secrets))
     }
+}
+
+/// A header's value that the HTTP library does not show either.
+fn sensitive(text: &SecretString) -> Result<HeaderValue, ProviderError> {
+    let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| unfit("the credential"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unfit(what: &str) -> ProviderError {
+    let message = format!("{what} has characters that no header can carry");
+    ProviderError::new(ProviderErrorKind::Auth, message)
+        .with_hint("look for line breaks in the middle of the secret")
 }
 
 fn basic(user: &str, password: &SecretString) -> SecretString {
@@ -296,6 +311,10 @@ pub struct Request<'a> {
     url: Url,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
+    /// What must not be shown, beside the client's own credentials.
+    secrets: Vec<SecretString>,
+    /// Why it cannot be sent.
+    wrong: Option<ProviderError>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -311,12 +330,56 @@ impl Request<'_> {
         self
     }
 
-    /// Sets a header that is no secret.
+    /// Sets a header that is no secret. A value that no header can carry fails when the request
+    /// is sent.
     ///
     /// # Panics
-    /// `name` is not a header name in lower case, or `value` not a header value.
-    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    /// `name` is not a header name in lower case.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.headers.insert(HeaderName::from_static(name), value);
+            }
+            Err(_) => self.wrong = Some(unfit(&format!("what `{name}` would say"))),
+        }
+        self
+    }
+
+    /// Sets a header whose whole value is a secret, which is never shown.
+    ///
+    /// # Panics
+    /// `name` is not a header name in lower case.
+    pub fn secret_header(mut self, name: &'static str, value: SecretString) -> Self {
+        match sensitive(&value) {
+            Ok(header) => {
+                self.headers.insert(HeaderName::from_static(name), header);
+            }
+            Err(error) => self.wrong = Some(error),
+        }
+        self.secrets.push(value);
+        self
+    }
+
+    /// `Authorization: Bearer …` with a token that was fetched (see [`AccessToken`]).
+    pub fn bearer(self, token: &SecretString) -> Self {
+        let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
+        let mut request = self.secret_header("authorization", value);
+        request.secrets.push(token.clone());
+        request
+    }
+
+    /// Keeps `secret`, which is part of the body, from being shown.
+    pub fn hiding(mut self, secret: SecretString) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// Sets the body, as a form (`application/x-www-form-urlencoded`).
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.headers.insert(header::CONTENT_TYPE, kind);
+        self.body = Some(body.into_bytes());
         self
     }
 
@@ -347,9 +410,13 @@ impl Request<'_> {
     }
 
     async fn exchange(self) -> Result<Reply, ProviderError> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
         let shared = &self.client.0;
         let client = shared.client().await?;
-        let (proof, secrets) = shared.prove().await?;
+        let (proof, mut secrets) = shared.prove().await?;
+        secrets.extend(self.secrets);
         let mut url = self.url;
         for _ in 0..=REDIRECTS {
             let mut request = client
@@ -409,6 +476,7 @@ async fn read(
     Ok(Reply {
         place: format!("{method} {}", shown(url)),
         status: response.status().as_u16(),
+        headers: response.headers().clone(),
         retry_after: wait.and_then(|text| reply::retry_after(text, SystemTime::now())),
         body,
         secrets,

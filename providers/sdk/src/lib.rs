@@ -6,7 +6,9 @@
 //! | module | what stands there |
 //! |---|---|
 //! | [`name`] | [`Fqdn`] and [`ZoneName`], checked once |
-//! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`] |
+//! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`]; a value's presentation format |
+//! | [`rate`] | [`Rate`] and [`Pace`]: how often a service may be called |
+//! | [`rrset`] | single values at services that know whole RRsets only |
 //! | [`provider`] | [`DnsProvider`], its [`Limits`] and its answers |
 //! | [`credential`] | [`Credential`]: the one layer through which providers are called |
 //! | [`http`] | [`HttpClient`](http::HttpClient), shared by all HTTP plugins |
@@ -15,6 +17,7 @@
 //! | [`error`] | [`ProviderError`] and its kinds |
 //! | [`plugin`] | [`Plugin`]: name, settings, constructor |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
+//! | [`zone_ids`] | [`ZoneIds`]: ids that were looked up |
 
 pub mod conformance;
 pub mod credential;
@@ -23,9 +26,13 @@ pub mod http;
 pub mod memory;
 pub mod name;
 pub mod plugin;
+mod presentation;
 pub mod provider;
+pub mod rate;
 pub mod record;
+pub mod rrset;
 pub mod secret;
+pub mod zone_ids;
 
 pub use credential::{Credential, CredentialName, CredentialNameError};
 pub use error::{ProviderError, ProviderErrorKind};
@@ -35,5 +42,8 @@ pub use plugin::{Environment, Plugin, Settings, SettingsError};
 pub use provider::{
     Applied, Batch, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport,
 };
+pub use rate::{Pace, Rate};
 pub use record::{TxtChange, TxtRecords, TxtValue, TxtValueError, Zone};
+pub use rrset::{Rrset, RrsetRecord};
 pub use secret::{SecretError, SecretRef};
+pub use zone_ids::ZoneIds;

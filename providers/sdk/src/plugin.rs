@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A provider, before it is configured.
 #[derive(Clone, Copy)]
@@ -86,12 +87,37 @@ impl SettingsError {
         Self { key: key.map(str::to_owned), message: message.into(), hint: None }
     }
 
+    /// The same mistake, found at `key`.
+    #[must_use]
+    pub fn at(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The environment of `--dns PROVIDER` has no `what`; `name` would hold it.
+    #[must_use]
+    pub fn not_in_environment(provider: &str, what: &str, name: &str) -> Self {
+        Self::new(None, format!("the environment has no {what} for {provider}"))
+            .with_hint(format!("set `{name}`"))
+    }
+}
+
+/// The setting `timeout`, or `default` where there is none.
+///
+/// # Errors
+/// Nothing or less than nothing.
+pub fn timeout(raw: Option<jiff::SignedDuration>, default: Duration) -> Result<Duration, SettingsError> {
+    let Some(raw) = raw else { return Ok(default) };
+    Duration::try_from(raw).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
+        SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
+            .with_hint("write it as `10s` or `1m`")
+    })
 }
 
 /// The process environment, or a test's.

@@ -2,11 +2,11 @@
 
 use crate::error::ProviderError;
 use crate::name::Fqdn;
+use crate::rate::Rate;
 use crate::record::{TxtChange, TxtValue, Zone};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A DNS provider as dns01 uses it: single TXT values added to and removed from zones.
@@ -84,8 +84,12 @@ pub struct Limits {
     pub batch: Batch,
     /// Calls under way at once with one credential.
     pub in_flight: usize,
-    /// Calls a second with one credential; `None` where the service names no limit.
-    pub calls_per_second: Option<NonZeroU32>,
+    /// How often one credential may call, all rates at once; empty where the service names no
+    /// limit.
+    pub rates: Vec<Rate>,
+    /// How often one credential may change one zone, beside [`Self::rates`]. Waiting for it
+    /// holds up nobody else's zone.
+    pub zone_rates: Vec<Rate>,
     /// The time one call may take before it counts as lost.
     pub call_timeout: Duration,
     /// Values that can live at one name; `None` is no limit.
@@ -106,7 +110,8 @@ impl Limits {
         Self {
             batch,
             in_flight: 4,
-            calls_per_second: None,
+            rates: Vec::new(),
+            zone_rates: Vec::new(),
             call_timeout: Duration::from_secs(30),
             values_per_name: None,
             smallest_ttl: 1,

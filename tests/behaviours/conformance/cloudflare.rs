@@ -1,19 +1,17 @@
 //! Cloudflare against its fake, which the vendor's own client has proven.
 
-use async_trait::async_trait;
-use dns01_provider::conformance::{Observer, Promise, Subject, Verdict};
+use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::table;
+use dns01_provider::conformance::Subject;
 use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, Settings, TxtChange, TxtRecords, TxtValue,
-    Zone, ZoneName,
+    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, Settings, TxtValue, Zone, ZoneName,
 };
 use dns01_provider_cloudflare::PLUGIN;
 use dns01_tests::fake_dns_api::cloudflare::{Access, Cloudflare};
-use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, HeldRecord, clients};
-use std::process::Command;
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
 use std::sync::Arc;
 use std::time::Duration;
 
-const ZONE: &str = "example.test";
 /// A name in the zone where a CNAME stands.
 const ALIASED: &str = "_acme-challenge.aliased.example.test";
 
@@ -31,26 +29,10 @@ fn stand() -> Stand {
     Stand { api, zone, token }
 }
 
-fn zone(api: &FakeDnsApi<Cloudflare>, name: &str) -> Zone {
-    Zone { name: ZoneName::parse(name).unwrap(), id: Some(api.zone(name)) }
-}
-
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Cloudflare>, token: &str) -> Arc<dyn DnsProvider> {
     let secret = serde_json::json!({ "literal": token });
     (PLUGIN.build)(Settings::default().with("api_token", secret).with("base_url", api.url())).unwrap()
-}
-
-fn name(label: &str) -> Fqdn {
-    Fqdn::parse(&format!("_acme-challenge.{label}.{ZONE}")).unwrap()
-}
-
-fn add(name: &Fqdn, value: &str) -> TxtChange {
-    TxtChange::Add { name: name.clone(), value: TxtValue::parse(value).unwrap(), ttl: 120 }
-}
-
-fn remove(name: &Fqdn, value: &str) -> TxtChange {
-    TxtChange::Remove { name: name.clone(), value: TxtValue::parse(value).unwrap() }
 }
 
 impl Stand {
@@ -67,50 +49,10 @@ impl Stand {
     }
 }
 
-/// The fake's memory.
-#[derive(Debug)]
-struct Memory(Arc<FakeDnsApi<Cloudflare>>);
-
-#[async_trait]
-impl Observer for Memory {
-    async fn records(&self, zone: &Zone, name: &Fqdn) -> Result<TxtRecords, String> {
-        let (ttl, texts) = self.0.txt(zone.id.as_deref().unwrap(), name.as_str());
-        let values = texts.iter().map(|text| TxtValue::parse(text)).collect::<Result<_, _>>();
-        Ok(TxtRecords { ttl, values: values.map_err(|error| error.to_string())? })
-    }
-
-    /// Every second value is written bare, as older tools do.
-    async fn write(&self, zone: &Zone, name: &Fqdn, records: &TxtRecords) -> Result<(), String> {
-        self.0.edit(|held| {
-            let numbers: Vec<u64> = records.values.iter().map(|_| held.next_number()).collect();
-            let zone = held.zone_mut(zone.id.as_deref().unwrap()).ok_or("no zone")?;
-            zone.records.retain(|record| record.name != name.as_str());
-            for (number, value) in numbers.into_iter().zip(&records.values) {
-                let data = value.as_str().to_owned();
-                let form = if number % 2 == 0 { data.clone() } else { format!("\"{data}\"") };
-                let (id, name) = (format!("{number:032x}"), name.as_str().to_owned());
-                zone.records.push(HeldRecord {
-                    id,
-                    name,
-                    kind: "TXT".to_owned(),
-                    ttl: records.ttl,
-                    data,
-                    form,
-                });
-            }
-            Ok(())
-        })
-    }
-
-    async fn zone_listings(&self) -> Option<u64> {
-        Some(self.0.count("GET /zones") as u64)
-    }
-}
-
 #[tokio::test]
 async fn the_promises_are_kept_at_cloudflares_fake() {
     let Stand { api, zone, .. } = stand();
-    let sub_zone = self::zone(&api, &format!("sub.{ZONE}"));
+    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
     let ids = [&zone, &sub_zone].map(|zone| zone.id.clone().unwrap());
     api.add(&ids[0], ALIASED, "CNAME", 300, "elsewhere.test.");
     let token = api.service().token(&ids.map(Access::Edit));
@@ -119,19 +61,21 @@ async fn the_promises_are_kept_at_cloudflares_fake() {
     let busy = stand();
     busy.api.limit(0, Duration::from_secs(300));
 
-    let subject = Subject::new("cloudflare at its fake", provider(&api, &token), zone)
+    // Bare values are what older tools write.
+    let memory = Memory {
+        api: Arc::clone(&api),
+        listing: "GET /zones",
+        forms: &[TxtValue::presentation, TxtValue::to_string],
+    };
+    let subject = Subject::new("cloudflare", provider(&api, &token), zone)
+        .with_peer("strict fake, proven by cloudflare 5.9.0 (PyPI)")
         .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(Memory(Arc::clone(&api))))
+        .with_observer(Arc::new(memory))
         .with_wrong_token(Ok(provider(&api, &wrong)))
         .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
         .with_forbidden(Fqdn::parse(ALIASED).unwrap())
         .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    let report = dns01_provider::conformance::run(&subject).await;
-    println!("{report}");
-    report.assert_kept();
-    for promise in Promise::ALL {
-        assert_eq!(report.verdict(promise), &Verdict::Kept, "nothing is left out: {promise}");
-    }
+    table::assert_all_kept(&subject).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one; what it sees and
@@ -164,13 +108,9 @@ for attempt in (lambda: client.dns.records.create(zone_id=zone, **record("three"
     let Some(python) = clients("the proof of Cloudflare's fake by the vendor's client") else { return };
     let stand = stand();
     let name = name("independent");
-    let mut command = Command::new("timeout");
-    command.arg("60").arg(python).args(["-c", SCRIPT, stand.zone.id.as_deref().unwrap(), name.as_str()]);
-    command.env("CLOUDFLARE_BASE_URL", stand.api.url()).env("CLOUDFLARE_API_TOKEN", &stand.token);
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<&str> = told.lines().collect();
+    let environment = [("CLOUDFLARE_BASE_URL", &*stand.api.url()), ("CLOUDFLARE_API_TOKEN", &stand.token)];
+    let lines =
+        printed_by(&python, SCRIPT, &[stand.zone.id.as_deref().unwrap(), name.as_str()], &environment);
     assert_eq!(
         lines,
         [r#"['"one"', '"three"', '"two"']"#, "400 81058", "404 81044", "403 10000", "403 0", "400 6003"]
@@ -266,21 +206,5 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
     let error = stand.provider().apply(&wrong_id, &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
 
-    let elsewhere = Fault::Redirect("http://127.0.0.2:1/client/v4/x".to_owned());
-    for (fault, kind, words) in [
-        (
-            Fault::Instead(Answer::page(502, &format!("bad gateway {}", stand.token))),
-            Kind::Unavailable,
-            "502",
-        ),
-        (Fault::CutShort, Kind::Invalid, "not what is documented"),
-        (Fault::Huge(10_000_000), Kind::Invalid, "longer than"),
-        (elsewhere, Kind::Invalid, "another host"),
-    ] {
-        stand.api.fault(fault);
-        let error = stand.refusal(stand.provider().as_ref()).await;
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(words), "{error}");
-        assert!(!format!("{error} {error:?}").contains(&stand.token), "{error}");
-    }
+    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
 }

@@ -62,7 +62,8 @@ impl Place {
             forbidden: None,
             key: self.key.clone(),
         });
-        Subject::new(format!("exec with {example}"), provider, Zone::named(zone(&self.parent)))
+        Subject::new("exec", provider, Zone::named(zone(&self.parent)))
+            .with_peer(format!("real server, by {example}"))
             .with_observer(Arc::new(tools))
     }
 
@@ -78,13 +79,6 @@ impl Place {
         std::fs::write(&path, text).unwrap();
         path
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the report belongs to the test's output")]
-async fn keeps_its_promises(subject: &Subject) {
-    let report = dns01_provider::conformance::run(subject).await;
-    println!("{report}");
-    report.assert_kept();
 }
 
 #[tokio::test]
@@ -104,7 +98,7 @@ async fn the_promises_are_kept_by_the_shell_example_at_bind() {
         .with_rate_limited(Err("a DNS server refuses no update for rate"))
         .with_forbidden(forbidden)
         .with_secrets([place.key.secret.as_str(), WRONG_SECRET].map(secrecy::SecretString::from));
-    keeps_its_promises(&subject).await;
+    super::table::assert_kept(&subject).await;
 }
 
 #[tokio::test]
@@ -122,7 +116,7 @@ async fn the_promises_are_kept_by_the_python_example_at_powerdns() {
         .with_wrong_token(Ok(with(WRONG_SECRET)))
         .with_rate_limited(Err("the server refuses nothing for rate"))
         .with_secrets([key, WRONG_SECRET].map(secrecy::SecretString::from));
-    keeps_its_promises(&subject).await;
+    super::table::assert_kept(&subject).await;
 }
 
 #[tokio::test]
@@ -140,7 +134,7 @@ async fn the_promises_are_kept_by_the_example_in_legos_form_at_bind() {
         .with_wrong_token(Err("an exit status does not say why"))
         .with_rate_limited(Err("an exit status does not say why"))
         .with_secrets([secrecy::SecretString::from(place.key.secret.as_str())]);
-    keeps_its_promises(&subject).await;
+    super::table::assert_kept(&subject).await;
 }
 
 /// What `EXEC_PATH` and lego's program find in the environment.

@@ -3,7 +3,7 @@
 //! Stricter than the service: parameters and fields that are not documented are refused, and
 //! so are changes of records (`patches`, `puts`), which nobody here makes.
 
-use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
+use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock, text_of};
 use hyper::header::HeaderName;
 use serde_json::{Map, Value, json};
 use std::sync::Mutex;
@@ -77,8 +77,7 @@ impl Cloudflare {
 
     fn route(&self, asked: &Asked, held: &mut Held) -> Result<Answer, Answer> {
         let access = self.access(asked)?;
-        let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
-        let method = asked.method.as_str();
+        let (method, segments) = (asked.method.as_str(), asked.path());
         if let ("GET", ["zones"]) = (method, &segments[..]) {
             no_body(asked)?;
             return list_zones(asked, held, &access);
@@ -199,9 +198,9 @@ fn no_route(asked: &Asked) -> Answer {
 }
 
 fn only(asked: &Asked, known: &[&str]) -> Result<(), Answer> {
-    match asked.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    match asked.unknown_parameter(known) {
         None => Ok(()),
-        Some((name, _)) => Err(refusal(400, 1004, &format!("unknown parameter {name}"))),
+        Some(name) => Err(refusal(400, 1004, &format!("unknown parameter {name}"))),
     }
 }
 
@@ -212,11 +211,7 @@ fn no_body(asked: &Asked) -> Result<(), Answer> {
 
 fn object(asked: &Asked) -> Result<Map<String, Value>, Answer> {
     only(asked, &[])?;
-    let typed = asked.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    match serde_json::from_slice(&asked.body) {
-        Ok(Value::Object(object)) if typed => Ok(object),
-        _ => Err(refusal(400, 6007, "Malformed JSON in request body")),
-    }
+    asked.object().ok_or_else(|| refusal(400, 6007, "Malformed JSON in request body"))
 }
 
 /// The page that is asked for; one beyond the last is empty.
@@ -294,7 +289,7 @@ fn add(zone: &mut HeldZone, record: &Map<String, Value>, id: &str) -> Result<Val
     if name != zone.name && !name.ends_with(&format!(".{}", zone.name)) {
         return Err(invalid(9000, "the name is not in the zone"));
     }
-    let data = text_of(form).ok_or_else(|| invalid(9000, "the content's quotes are wrong"))?;
+    let data = content_text(form).ok_or_else(|| invalid(9000, "the content's quotes are wrong"))?;
     let here: Vec<&HeldRecord> = zone.records.iter().filter(|one| one.name == name).collect();
     if here.iter().any(|one| one.kind == "CNAME") {
         return Err(refusal(400, 81_053, "A CNAME record with that host already exists."));
@@ -347,33 +342,11 @@ fn batch(zone: &mut HeldZone, body: &Map<String, Value>, number: u64) -> Result<
     Ok(ok(&json!({ "deletes": removed, "patches": [], "puts": [], "posts": added })))
 }
 
-/// The text of a content: quoted strings of at most 255 octets, or bare.
-fn text_of(content: &str) -> Option<String> {
-    if !content.starts_with('"') {
-        return (!content.is_empty()).then(|| content.to_owned());
+/// The text of a content: quoted, or bare.
+fn content_text(content: &str) -> Option<String> {
+    if content.starts_with('"') {
+        text_of(content)
+    } else {
+        (!content.is_empty()).then(|| content.to_owned())
     }
-    let mut text = String::new();
-    let mut characters = content.chars();
-    while let Some(opening) = characters.next() {
-        if opening != '"' {
-            return None;
-        }
-        let mut string = String::new();
-        loop {
-            match characters.next()? {
-                '"' => break,
-                '\\' => string.push(characters.next()?),
-                other => string.push(other),
-            }
-        }
-        if string.len() > 255 {
-            return None;
-        }
-        text += &string;
-        match characters.next() {
-            None | Some(' ') => {}
-            Some(_) => return None,
-        }
-    }
-    Some(text)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::http::request::Parts;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -54,6 +54,37 @@ impl Asked {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// A query parameter that is none of `known`, if there is one.
+    #[must_use]
+    pub fn unknown_parameter(&self, known: &[&str]) -> Option<&str> {
+        self.query.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
+    }
+
+    /// The body, if it is a JSON object and is said to be one.
+    #[must_use]
+    pub fn object(&self) -> Option<Map<String, Value>> {
+        let typed = self.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(object)) if typed => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The body's fields, if it is a form and is said to be one.
+    #[must_use]
+    pub fn form(&self) -> Option<Vec<(String, String)>> {
+        let typed = self.header("content-type")?.starts_with("application/x-www-form-urlencoded");
+        let text = std::str::from_utf8(&self.body).ok().filter(|_| typed)?;
+        let url = reqwest::Url::parse(&format!("http://fake.invalid/?{text}")).ok()?;
+        Some(url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The segments of the path, for matching.
+    #[must_use]
+    pub fn path(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
     fn line(&self) -> String {
         format!("{} /{}", self.method, self.segments.join("/"))
     }
@@ -75,6 +106,15 @@ impl Answer {
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status, "application/json", body.to_string())
+    }
+
+    /// A reply with a body of any kind.
+    ///
+    /// # Panics
+    /// `status` is no status code.
+    #[must_use]
+    pub fn text(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self::new(status, content_type, body.into())
     }
 
     /// A page as the edge of a service shows it.

@@ -59,6 +59,50 @@ impl Held {
     }
 }
 
+impl HeldZone {
+    /// The records of one RRset.
+    #[must_use]
+    pub fn set(&self, name: &str, kind: &str) -> Vec<&HeldRecord> {
+        self.records.iter().filter(|record| record.name == name && record.kind == kind).collect()
+    }
+
+    /// Puts `records` in place of the RRset at their name.
+    pub fn replace_set(&mut self, name: &str, kind: &str, records: Vec<HeldRecord>) {
+        self.records.retain(|record| record.name != name || record.kind != kind);
+        self.records.extend(records);
+    }
+}
+
+/// The text of quoted character-strings (RFC 1035 §5.1), each of at most 255 octets with one
+/// blank between two; `None` for anything else. Stricter than readers have to be.
+#[must_use]
+pub fn text_of(presentation: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut characters = presentation.chars();
+    loop {
+        if characters.next()? != '"' {
+            return None;
+        }
+        let mut string = String::new();
+        loop {
+            match characters.next()? {
+                '"' => break,
+                '\\' => string.push(characters.next()?),
+                other => string.push(other),
+            }
+        }
+        if string.len() > 255 {
+            return None;
+        }
+        text += &string;
+        match characters.next() {
+            None => return Some(text),
+            Some(' ') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
 /// RRsets by owner and type, as they were shown last.
 type Shown = BTreeMap<(String, String), Vec<String>>;
 

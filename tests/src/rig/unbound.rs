@@ -33,6 +33,8 @@ pub(super) fn start(directory: &Path) -> Service {
     incoming-num-tcp: 4000
     outgoing-num-tcp: 100
     discard-timeout: 0
+    # Let's Encrypt's resolvers keep no answer longer, so none is served to a later order here.
+    cache-max-ttl: 60
 remote-control:
     control-enable: no
 "#

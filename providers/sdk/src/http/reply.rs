@@ -1,6 +1,7 @@
 //! Answers of HTTP services, good and bad.
 
 use crate::error::{ProviderError, ProviderErrorKind};
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -15,6 +16,7 @@ const EXCERPT: usize = 200;
 pub struct Reply {
     pub(super) place: String,
     pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
     pub(super) secrets: Vec<SecretString>,
@@ -25,6 +27,12 @@ impl Reply {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// A header's value, if it is there and text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The body.
@@ -141,6 +149,7 @@ mod tests {
         Reply {
             place: "GET https://api.example.net/zones".to_owned(),
             status,
+            headers: HeaderMap::new(),
             retry_after: None,
             body: body.as_bytes().to_vec(),
             secrets: vec![SecretString::from("s3cr\"et")],
