@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod provider;
+mod recipe;
 
 pub use config::{Authorization, Config};
 pub use provider::Cloudflare;
@@ -17,4 +18,10 @@ pub const PLUGIN: Plugin = Plugin {
     keys: &["api_token", "zone_token", "email", "api_key", "base_url"],
     build: provider::build,
     from_environment: config::from_environment,
+    name_servers: &[".ns.cloudflare.com"],
+    template: r#"# A token with the permission `Zone / DNS / Edit` for the zone; give the zone's id beside its
+# name, and the token need not read zones.
+api_token = { file = "/etc/dns01/secrets/cloudflare" }
+"#,
+    recipe: recipe::recipe,
 };

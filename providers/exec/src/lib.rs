@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod process;
 mod provider;
+mod recipe;
 
 pub use config::{Config, Form, Variable};
 pub use provider::Exec;
@@ -18,4 +19,9 @@ pub const PLUGIN: Plugin = Plugin {
     keys: &["command", "form", "mode", "environment", "inherit_environment", "timeout"],
     build: provider::build,
     from_environment: config::from_environment,
+    name_servers: &[],
+    template: r#"# JSON on standard input and output; see the provider's page for the protocol.
+command = ["/usr/local/bin/write-txt"]
+"#,
+    recipe: recipe::recipe,
 };

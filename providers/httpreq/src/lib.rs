@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod provider;
+mod recipe;
 
 pub use config::Config;
 pub use provider::HttpReq;
@@ -17,4 +18,10 @@ pub const PLUGIN: Plugin = Plugin {
     keys: &["endpoint", "username", "password", "mode", "ca_bundle", "timeout"],
     build: provider::build,
     from_environment: config::from_environment,
+    name_servers: &[],
+    template: r#"endpoint = "https://hook.example.net/dns"
+username = "dns01"
+password = { file = "/etc/dns01/secrets/httpreq" }
+"#,
+    recipe: recipe::recipe,
 };

@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod provider;
+mod recipe;
 
 pub use config::Config;
 pub use provider::PowerDns;
@@ -17,4 +18,9 @@ pub const PLUGIN: Plugin = Plugin {
     keys: &["url", "api_key", "server_id", "ca_bundle", "timeout"],
     build: provider::build,
     from_environment: config::from_environment,
+    name_servers: &[],
+    template: r#"url = "http://127.0.0.1:8081"
+api_key = { file = "/etc/dns01/secrets/powerdns" }
+"#,
+    recipe: recipe::recipe,
 };

@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod provider;
+mod recipe;
 
 pub use config::{Algorithm, Config, ServerAddress, TsigKey};
 pub use provider::Rfc2136;
@@ -17,4 +18,9 @@ pub const PLUGIN: Plugin = Plugin {
     keys: &["server", "tsig", "timeout"],
     build: provider::build,
     from_environment: config::from_environment,
+    name_servers: &[],
+    template: r#"server = "192.0.2.53:53"
+tsig = { name = "dns01.", algorithm = "hmac-sha256", secret = { file = "/etc/dns01/secrets/tsig" } }
+"#,
+    recipe: recipe::recipe,
 };

@@ -8,6 +8,7 @@
 //! | [`name`] | [`Fqdn`] and [`ZoneName`], checked once |
 //! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`]; a value's presentation format |
 //! | [`rate`] | [`Rate`] and [`Pace`]: how often a service may be called |
+//! | [`recipe`] | [`Recipe`]: the smallest credential that will do |
 //! | [`rrset`] | single values at services that know whole RRsets only |
 //! | [`provider`] | [`DnsProvider`], its [`Limits`] and its answers |
 //! | [`credential`] | [`Credential`]: the one layer through which providers are called |
@@ -29,6 +30,7 @@ pub mod plugin;
 mod presentation;
 pub mod provider;
 pub mod rate;
+pub mod recipe;
 pub mod record;
 pub mod rrset;
 pub mod secret;
@@ -43,6 +45,7 @@ pub use provider::{
     Applied, Batch, DnsProvider, Limits, Listing, Published, Receipt, ScopeNeed, ScopeReport,
 };
 pub use rate::{Pace, Rate};
+pub use recipe::Recipe;
 pub use record::{TxtChange, TxtRecords, TxtValue, TxtValueError, Zone};
 pub use rrset::{Rrset, RrsetRecord};
 pub use secret::{SecretError, SecretRef};

@@ -1,7 +1,8 @@
 //! How a plugin is named, configured and made. Each provider crate exports one
 //! `pub const PLUGIN: Plugin`, and the program lists them in one table.
 
-use crate::provider::DnsProvider;
+use crate::provider::{DnsProvider, ScopeNeed};
+use crate::recipe::Recipe;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -22,6 +23,15 @@ pub struct Plugin {
     /// Settings from the environment names people already have set. Secrets become
     /// references (`{ env = "…" }`), never values.
     pub from_environment: fn(&Environment<'_>) -> Result<Settings, SettingsError>,
+    /// How the host names of the service's own name servers end (`.ns.cloudflare.com`), by which
+    /// `init` knows whose a zone is. Empty where anybody runs the servers.
+    pub name_servers: &'static [&'static str],
+    /// The lines of a `[dns.*]` table that `init` writes below `provider` and `zones`: the keys
+    /// of the usual case, secrets as references, with comments. Ends with a line break.
+    pub template: &'static str,
+    /// How to make the smallest credential for `needs`. The settings are those configured, if
+    /// any are: they hold references to secrets, never the secrets.
+    pub recipe: fn(&Settings, &[ScopeNeed]) -> Recipe,
 }
 
 impl fmt::Debug for Plugin {
@@ -46,6 +56,14 @@ impl Settings {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The text at `key`, if there is one; of a table, that of `key.inner`.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let mut parts = key.split('.');
+        let first = self.0.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get(part))?.as_str()
     }
 
     /// The keys that are set.

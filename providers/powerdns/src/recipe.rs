@@ -1,0 +1,25 @@
+//! How to make the smallest credential.
+
+use dns01_provider::recipe::{Recipe, by_zone};
+use dns01_provider::{ScopeNeed, Settings};
+
+/// One key for the whole server: the way around it is DNS UPDATE with a TSIG key per zone.
+pub(crate) fn recipe(_: &Settings, needs: &[ScopeNeed]) -> Recipe {
+    let commands: Vec<String> = by_zone(needs)
+        .keys()
+        .map(|zone| {
+            format!(
+                "pdnsutil generate-tsig-key dns01-{zone} hmac-sha256\n\
+                 pdnsutil set-meta {zone} TSIG-ALLOW-DNSUPDATE dns01-{zone}\n\
+                 pdnsutil set-meta {zone} ALLOW-DNSUPDATE-FROM 192.0.2.7/32"
+            )
+        })
+        .collect();
+    Recipe::new("the API key may do everything with every zone of the server: it cannot be made smaller")
+        .step(
+            "better: `provider = \"rfc2136\"` with a key of its own for each zone (`dnsupdate=yes` in pdns.conf; \
+             192.0.2.7 stands for this machine)",
+            commands.join("\n"),
+        )
+        .delegation(needs)
+}
