@@ -26,7 +26,7 @@ mod zone_builder;
 
 pub use key::{Algorithm, Key};
 pub use network::Network;
-pub use pebble::{Pebble, PebbleBuilder};
+pub use pebble::{Pebble, PebbleBuilder, pebble_program};
 pub use process::{Service, wait_until};
 pub use tls::ServerCertificate;
 pub use zone::{NameServer, Primary, Secondary, Zone};

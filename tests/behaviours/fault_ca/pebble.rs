@@ -1,5 +1,6 @@
 //! A Pebble of this test's own, on free ports, to whom every challenge is right.
 
+use dns01_tests::rig::pebble_program;
 use rcgen::generate_simple_self_signed;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -30,7 +31,7 @@ impl Pebble {
             "retryAfter": { "authz": 0, "order": 0 },
         }});
         fs::write(at("pebble.json"), settings.to_string()).unwrap();
-        let mut child = Command::new("pebble")
+        let mut child = Command::new(pebble_program())
             .args(["-config", &at("pebble.json")])
             .envs([
                 ("PEBBLE_VA_ALWAYS_VALID", "1"),

@@ -173,7 +173,7 @@ impl<'a> PebbleBuilder<'a> {
         }
         std::fs::write(&configuration, json!({ "pebble": settings }).to_string())
             .expect("the rig's directory is writable");
-        let mut command = server(program());
+        let mut command = server(pebble_program());
         command.arg("-config").arg(&configuration).arg("-dnsserver").arg(self.resolver.to_string());
         if self.strict {
             command.arg("-strict");
@@ -185,8 +185,9 @@ impl<'a> PebbleBuilder<'a> {
     }
 }
 
-/// `$PEBBLE`, else the one `go install` made, else the one on the path.
-fn program() -> PathBuf {
+/// Where Pebble is: `$PEBBLE`, else the one `go install` made, else the one on the path.
+#[must_use]
+pub fn pebble_program() -> PathBuf {
     if let Some(path) = std::env::var_os("PEBBLE") {
         return path.into();
     }
