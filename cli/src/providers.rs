@@ -8,6 +8,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "exec")]
     dns01_provider_exec::PLUGIN,
+    #[cfg(feature = "google")]
+    dns01_provider_google::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
     #[cfg(feature = "powerdns")]

@@ -3,6 +3,7 @@
 mod cloudflare;
 mod exec;
 mod fake;
+mod google;
 mod httpreq;
 mod memory;
 mod powerdns;

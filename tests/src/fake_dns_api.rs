@@ -21,6 +21,7 @@
 
 pub mod cloudflare;
 mod exchange;
+pub mod google;
 mod held;
 mod server;
 
