@@ -1,6 +1,7 @@
 //! The conformance suite against every provider, one a module.
 
 mod cloudflare;
+mod desec;
 mod exec;
 mod fake;
 mod google;

@@ -78,6 +78,12 @@ impl Credentials {
         Self(Proof::Header { name: header::AUTHORIZATION, prefix: "Bearer ", secret: token })
     }
 
+    /// `Authorization: Token …`, as services made with Django REST framework want it.
+    #[must_use]
+    pub fn token(token: SecretRef) -> Self {
+        Self(Proof::Header { name: header::AUTHORIZATION, prefix: "Token ", secret: token })
+    }
+
     /// A header of the service's own, whose whole value is the secret.
     ///
     /// # Panics

@@ -79,6 +79,15 @@ async fn a_name_and_a_password_are_sent_as_basic_authentication() {
 }
 
 #[tokio::test]
+async fn a_token_is_sent_under_the_scheme_that_the_service_wants() {
+    let service = Service::answering(vec![answer("200 OK", "")]).await;
+    let token = SecretRef::Literal(SecretString::from("t0ken"));
+    let client = HttpClient::builder(&service.address).unwrap().credentials(Credentials::token(token));
+    client.build().get("zones").send().await.unwrap();
+    assert!(service.asked()[0].contains("authorization: Token t0ken\r\n"), "{}", service.asked()[0]);
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_is_refused_and_the_token_stays_at_home() {
     let other = Service::answering(vec![answer("200 OK", "[]")]).await;
     let away = format!("302 Found\r\nLocation: {}/zones?token=1", other.address);

@@ -1,0 +1,311 @@
+//! deSEC against its fake, which an independent client has proven.
+
+use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::table;
+use dns01_provider::conformance::Subject;
+use dns01_provider::{
+    Credential, CredentialName, DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport,
+    Settings, TxtValue, Zone, ZoneName,
+};
+use dns01_provider_desec::PLUGIN;
+use dns01_tests::fake_dns_api::desec::{Desec, Policy};
+use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A name in the zone where a CNAME stands.
+const ALIASED: &str = "_acme-challenge.aliased.example.test";
+
+struct Stand {
+    api: Arc<FakeDnsApi<Desec>>,
+    zone: Zone,
+    token: String,
+}
+
+/// The fake with one domain and a token that may write everything in it.
+fn stand() -> Stand {
+    let api = Arc::new(FakeDnsApi::start(Desec::new()).unwrap());
+    let zone = zone(&api, ZONE);
+    let (token, _) = api.service().token(&[Policy::domain(ZONE)]);
+    Stand { api, zone, token }
+}
+
+fn settings(api: &FakeDnsApi<Desec>, token: &str) -> Settings {
+    let secret = serde_json::json!({ "literal": token });
+    Settings::default().with("token", secret).with("base_url", api.url())
+}
+
+/// The plugin, configured as `dns01.toml` would.
+fn provider(api: &FakeDnsApi<Desec>, token: &str) -> Arc<dyn DnsProvider> {
+    (PLUGIN.build)(settings(api, token)).unwrap()
+}
+
+impl Stand {
+    fn provider(&self) -> Arc<dyn DnsProvider> {
+        provider(&self.api, &self.token)
+    }
+
+    fn values(&self, name: &Fqdn) -> Vec<String> {
+        self.api.txt(self.zone.id.as_deref().unwrap(), name.as_str()).1
+    }
+
+    /// How many reads and writes there were.
+    fn calls(&self) -> (usize, usize) {
+        let of = |method: &str| self.api.count(&format!("{method} /domains/{ZONE}/rrsets/"));
+        (of("GET"), of("PATCH"))
+    }
+
+    /// What the audit says of a token for the challenge of `www`.
+    async fn audit(&self, token: &str, id: Option<&str>) -> ScopeReport {
+        let mut settings = settings(&self.api, token);
+        if let Some(id) = id {
+            settings = settings.with("token_id", id);
+        }
+        let need = ScopeNeed { zone: self.zone.clone(), name: name("www") };
+        (PLUGIN.build)(settings).unwrap().audit_scope(&[need]).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_promises_are_kept_at_desecs_fake() {
+    let Stand { api, zone, .. } = stand();
+    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
+    api.add(zone.id.as_deref().unwrap(), ALIASED, "CNAME", 3600, "elsewhere.test.");
+    let (token, _) = api.service().token(&[Policy::domain(ZONE), Policy::domain(sub_zone.name.as_str())]);
+    let wrong = Desec::unknown_token(0);
+
+    let busy = stand();
+    busy.api.limit(0, Duration::from_secs(300));
+
+    let memory = Memory { api: Arc::clone(&api), listing: "GET /domains/", forms: &[TxtValue::presentation] };
+    let subject = Subject::new("desec", provider(&api, &token), zone)
+        .with_peer("strict fake, proven by desec-dns 1.5.0 (PyPI)")
+        .with_sub_zone(sub_zone)
+        .with_observer(Arc::new(memory))
+        .with_wrong_token(Ok(provider(&api, &wrong)))
+        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
+        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
+        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
+    table::assert_all_kept(&subject).await;
+}
+
+/// An independent client adds two values, lists them and removes one; what it sees and what the
+/// fake holds agree.
+#[test]
+fn an_independent_client_finds_desecs_fake_right() {
+    const SCRIPT: &str = r#"
+import sys
+import desec.api, desec.exceptions
+address, token, wrong, zone, name = sys.argv[1:]
+desec.api.API_BASE_URL = address
+client = desec.api.APIClient(token, retry_limit=0)
+print([domain["name"] for domain in client.list_domains()])
+print(client.add_record(zone, "TXT", name, ['"one"'], 3600)["records"])
+print(client.update_record(zone, "TXT", name, ['"two"'], 3600)["records"])
+print([r["records"] for r in client.get_records(zone, "TXT", name)])
+client.delete_record(zone, "TXT", name, ['"one"'])
+bulk = lambda *records, **more: client.update_bulk_record(zone, [
+    {"subname": f"{name}.{n}", "type": "TXT", "ttl": 3600, "records": r, **more} for n, r in enumerate(records)])
+print([r["subname"] for r in bulk(['"three"'], ['"four"'], ['"five"'])])
+print([r["subname"] for r in bulk([], [])])
+print(len(client.get_records(zone, "TXT")))
+client.delete_record(zone, "TXT", f"{name}.2")
+for attempt in (lambda: client.add_record(zone, "TXT", name, ['"x"'], 3600),
+                lambda: client.add_record(zone, "TXT", "other", ['bare'], 3600),
+                lambda: client.add_record(zone, "TXT", "other", ['"x"'], 60),
+                lambda: bulk(['"x"'], ['"y"', '"y"']),
+                lambda: bulk(['"x"'], unknown=1),
+                lambda: client.get_records("strange.test"),
+                lambda: client.list_tokens(),
+                lambda: desec.api.APIClient(wrong, retry_limit=0).list_domains()):
+    try:
+        attempt()
+        print("done")
+    except desec.exceptions.APIError as error:
+        print(type(error).__name__)
+"#;
+    let Some(python) = clients("the proof of deSEC's fake by desec-dns") else { return };
+    let stand = stand();
+    stand.api.service().pages_of(2);
+    let url = stand.api.url();
+    let wrong = Desec::unknown_token(0);
+    let arguments = [url.as_str(), &stand.token, &wrong, ZONE, "_acme-challenge.independent"];
+    let lines = printed_by(&python, SCRIPT, &arguments, &[]);
+    assert_eq!(
+        lines,
+        [
+            "['example.test']",
+            r#"['"one"']"#,
+            r#"['"two"', '"one"']"#,
+            r#"[['"two"', '"one"']]"#,
+            "['_acme-challenge.independent.0', '_acme-challenge.independent.1', '_acme-challenge.independent.2']",
+            "[]",
+            "2",
+            "ParameterError",
+            "ParameterError",
+            "ParameterError",
+            "ParameterError",
+            "ParameterError",
+            "NotFoundError",
+            "TokenPermissionError",
+            "AuthenticationError",
+        ]
+    );
+    assert_eq!(stand.values(&name("independent")), ["two"]);
+}
+
+#[tokio::test]
+async fn a_hundred_names_cost_one_write_each_way() {
+    let stand = stand();
+    let provider = stand.provider();
+    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
+    let adds: Vec<_> = names.iter().flat_map(|name| [add(name, "v"), add(name, "w")]).collect();
+    provider.apply(&stand.zone, &adds).await.unwrap();
+    assert_eq!(stand.calls(), (2, 1));
+    assert!(names.iter().all(|name| stand.values(name) == ["v", "w"]));
+    let removals: Vec<_> = names.iter().flat_map(|name| [remove(name, "v"), remove(name, "w")]).collect();
+    provider.apply(&stand.zone, &removals).await.unwrap();
+    assert_eq!(stand.calls(), (4, 2));
+    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    provider.apply(&stand.zone, &removals).await.unwrap();
+    assert_eq!(stand.calls(), (5, 2), "what is done already is only looked at");
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_read_whole() {
+    let stand = stand();
+    stand.api.service().pages_of(3);
+    let (provider, id) = (stand.provider(), stand.zone.id.clone().unwrap());
+    let names: Vec<Fqdn> = (0..7).map(|number| name(&format!("host{number}"))).collect();
+    for name in &names {
+        stand.api.add(&id, name.as_str(), "TXT", 3600, "theirs");
+    }
+    let adds: Vec<_> = names.iter().map(|name| add(name, "ours")).collect();
+    provider.apply(&stand.zone, &adds).await.unwrap();
+    assert!(names.iter().all(|name| stand.values(name) == ["theirs", "ours"]));
+    assert_eq!(stand.calls(), (6, 1));
+}
+
+#[tokio::test]
+async fn what_another_program_overwrites_is_written_again_and_at_last_given_up() {
+    let stand = stand();
+    let (provider, here) = (stand.provider(), name("contested"));
+    stand.api.service().overwrite(here.as_str(), &["theirs"]);
+    provider.apply(&stand.zone, &[add(&here, "ours")]).await.unwrap();
+    assert_eq!(stand.values(&here), ["theirs", "ours"]);
+
+    for _ in 0..3 {
+        stand.api.service().overwrite(here.as_str(), &["theirs"]);
+    }
+    let error = provider.apply(&stand.zone, &[add(&here, "second")]).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Conflict, true), "{error}");
+    assert!(error.hint().is_some());
+}
+
+#[tokio::test]
+async fn a_lost_reply_may_be_repeated() {
+    let stand = stand();
+    let (provider, here) = (stand.provider(), name("lost"));
+    for value in ["v", "w"] {
+        stand.api.fault(Fault::ReplyLost);
+        let error = provider.apply(&stand.zone, &[add(&here, value)]).await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        provider.apply(&stand.zone, &[add(&here, value)]).await.unwrap();
+    }
+    assert_eq!(stand.values(&here), ["v", "w"]);
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_kind_and_shows_no_token() {
+    use ProviderErrorKind as Kind;
+    let stand = stand();
+    let (narrow, _) = stand.api.service().token(&[Policy::txt(ZONE, "_acme-challenge.www")]);
+    let unknown = Desec::unknown_token(0);
+    for (token, kind, words) in [
+        (&unknown, Kind::Auth, "Invalid token"),
+        (&narrow, Kind::Permission, "Insufficient token permissions"),
+    ] {
+        let changes = [add(&name("www"), "v"), add(&name("refused"), "v")];
+        let error = provider(&stand.api, token).apply(&stand.zone, &changes).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
+        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
+        assert!(!format!("{error} {error:?}").contains(token.as_str()), "{error}");
+    }
+    assert!(stand.values(&name("www")).is_empty(), "all or nothing");
+    provider(&stand.api, &narrow).apply(&stand.zone, &[add(&name("www"), "v")]).await.unwrap();
+
+    let strange = Zone::named(ZoneName::parse("strange.test").unwrap());
+    let there = Fqdn::parse("_acme-challenge.strange.test").unwrap();
+    for change in [add(&there, "v"), remove(&there, "v")] {
+        let error = stand.provider().apply(&strange, &[change]).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound, "{error}");
+    }
+
+    let id = stand.zone.id.as_deref().unwrap();
+    stand.api.add(id, ALIASED, "CNAME", 3600, "elsewhere.test.");
+    let changes = [add(&name("free"), "v"), add(&Fqdn::parse(ALIASED).unwrap(), "v")];
+    let error = stand.provider().apply(&stand.zone, &changes).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict, "{error}");
+    assert!(error.to_string().contains("`_acme-challenge.aliased`"), "the culprit is named: {error}");
+
+    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+}
+
+#[tokio::test]
+async fn a_token_is_held_against_its_needs() {
+    let stand = stand();
+    let service = stand.api.service();
+    let other = zone(&stand.api, "other.test");
+    let challenge = Policy::txt(ZONE, "_acme-challenge.www");
+    let exact = service.token(std::slice::from_ref(&challenge));
+    let unrestricted = service.token(&[]);
+    let foreign = service.token(&[challenge.clone(), Policy::domain(other.name.as_str())]);
+    let too_narrow = service.token(&[Policy::txt(ZONE, "_acme-challenge.mail")]);
+    let managing = service.managing_token(&[challenge]);
+    for with_id in [true, false] {
+        let audit =
+            async |(token, id): &(String, String)| stand.audit(token, with_id.then_some(id.as_str())).await;
+        let report = audit(&exact).await;
+        assert!(matches!(report, ScopeReport::ExactlyEnough { .. }), "{report:?}");
+        for (token, words) in [
+            (&unrestricted, if with_id { "no policies" } else { "other names of `example.test`" }),
+            (&foreign, "`other.test`"),
+            (&managing, "manage the account's tokens"),
+        ] {
+            let report = audit(token).await;
+            let ScopeReport::MoreThanNeeded { findings } = report else { panic!("{report:?}") };
+            assert!(findings.iter().any(|finding| finding.contains(words)), "{findings:?}");
+        }
+        let report = audit(&too_narrow).await;
+        let ScopeReport::NotEnough { findings } = report else { panic!("{report:?}") };
+        assert!(findings[0].contains(name("www").as_str()), "{findings:?}");
+    }
+    let report = stand.audit(&exact.0, Some(&unrestricted.1)).await;
+    assert!(matches!(report, ScopeReport::CannotTell { .. }), "{report:?}");
+    assert!(
+        stand.api.edit(|held| held.zones.iter().all(|zone| zone.records.is_empty())),
+        "nothing was written"
+    );
+
+    let Listing::Listed(zones) = stand.provider().zones().await.unwrap() else { panic!("listed") };
+    assert_eq!(zones.len(), 2, "{zones:?}");
+}
+
+/// Real time: two writes a second are allowed, and six are made.
+#[tokio::test]
+async fn the_services_own_rates_are_kept() {
+    let stand = stand();
+    stand.api.service().throttle();
+    let credential = Credential::new(CredentialName::parse("desec").unwrap(), stand.provider());
+    let begun = Instant::now();
+    let names: Vec<Fqdn> = (0..6).map(|number| name(&format!("host{number}"))).collect();
+    let applies = names.iter().map(|name| {
+        let (credential, zone) = (credential.clone(), &stand.zone);
+        async move { credential.apply(zone, &[add(name, "v")]).await }
+    });
+    for applied in futures_util::future::join_all(applies).await {
+        applied.unwrap();
+    }
+    assert_eq!(credential.calls(), 6, "none was refused");
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
