@@ -19,7 +19,7 @@ mod validate;
 
 pub use context::{Context, Issued, Request};
 pub use error::IssueError;
-pub use route::{BoundCredential, Route, Routes};
+pub use route::{BoundCredential, Route, Routes, Site};
 
 use download::Downloaded;
 use finalize::{Finalized, Ready};

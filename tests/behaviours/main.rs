@@ -41,5 +41,6 @@ mod sub_zone;
 mod terminal;
 mod turns;
 mod two_processes;
+mod two_providers;
 mod txt;
 mod wildcard_host;

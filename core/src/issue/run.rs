@@ -286,7 +286,7 @@ impl<'a> Run<'a> {
         let mut zones = HashMap::new();
         let mut longest = SHORTEST_MEMORY;
         for place in &places {
-            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl)));
+            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl())));
             zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
         }
         let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));
