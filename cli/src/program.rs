@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::providers::PLUGINS;
 use crate::signals::Signals;
 use dns01_core::clock::Clock;
-use dns01_core::config::{Config, CredentialConfig, Flags, Sources, ZoneConfig};
+use dns01_core::config::{Config, CredentialConfig, Flags, Sources, shared_zones};
 use dns01_core::deploy::LiveDirectory;
 use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
@@ -188,21 +188,16 @@ impl Session {
 
 /// `chosen` first, and of `all` others what they do in its zones that are at several providers.
 fn through(chosen: &BoundCredential, all: &[BoundCredential]) -> Vec<BoundCredential> {
-    let shared = |zone: &ZoneConfig| {
-        let same = |own: &ZoneConfig| own.multi_provider && own.zone.name == zone.zone.name;
-        zone.multi_provider && chosen.zones.iter().any(same)
-    };
     let others = all.iter().filter(|one| one.credential.name() != chosen.credential.name());
-    let others = others.filter_map(|one| {
-        let zones: Vec<ZoneConfig> = one.zones.iter().filter(|zone| shared(zone)).cloned().collect();
-        (!zones.is_empty()).then(|| BoundCredential { zones, ..one.clone() })
-    });
-    std::iter::once(chosen.clone()).chain(others).collect()
+    let others =
+        others.map(|one| BoundCredential { zones: shared_zones(&chosen.zones, &one.zones), ..one.clone() });
+    std::iter::once(chosen.clone()).chain(others.filter(|one| !one.zones.is_empty())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dns01_core::config::ZoneConfig;
     use dns01_provider::{MemoryProvider, Zone};
     use std::sync::Arc;
 

@@ -18,7 +18,7 @@ pub use certificate::{CertificateConfig, CertificateName, CertificateNameError};
 pub use check::{parse_duration, parse_server};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};
-pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig};
+pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig, shared_zones};
 
 use check::{Check, OneOrMany};
 use dns01_provider::{DnsProvider, Fqdn, Plugin, ZoneName};

@@ -33,6 +33,7 @@ mod renewal;
 mod revocation;
 mod rig_leaves_nothing;
 mod rig_stands;
+mod scope;
 mod secrets;
 mod sql;
 mod stand;

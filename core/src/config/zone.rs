@@ -238,6 +238,16 @@ fn read_zones(check: &mut Check, path: &KeyPath, raw: &RawCredential) -> Option<
     zones.into_iter().collect()
 }
 
+/// Of the zones of another credential, those that are at several providers, this one's among them.
+#[must_use]
+pub fn shared_zones(own: &[ZoneConfig], others: &[ZoneConfig]) -> Vec<ZoneConfig> {
+    let shared = |zone: &&ZoneConfig| {
+        let same = |own: &ZoneConfig| own.multi_provider && own.zone.name == zone.zone.name;
+        zone.multi_provider && own.iter().any(same)
+    };
+    others.iter().filter(shared).cloned().collect()
+}
+
 /// A zone in the table of a credential.
 pub(super) struct Entry<'a> {
     pub(super) credential: &'a CredentialName,

@@ -1,6 +1,6 @@
 //! Which credential writes to which zone.
 
-use crate::config::{PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
+use crate::config::{CredentialConfig, PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
 use crate::dns::{ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
 use crate::records::Record;
 use dns01_provider::{Credential, Fqdn, TxtValue, Zone, ZoneName};
@@ -78,12 +78,7 @@ impl Routes {
     /// The routes that `bound` credentials make.
     #[must_use]
     pub fn new(bound: Vec<BoundCredential>) -> Self {
-        let names: BTreeSet<&ZoneName> =
-            bound.iter().flat_map(|one| &one.zones).map(|zone| &zone.zone.name).collect();
-        let zones = names.into_iter().map(|name| configured(name, &bindings(&bound, name))).collect();
-        let any = bound.iter().any(|one| one.zones.is_empty());
-        let zones =
-            if any { ConfiguredZones::or_served(zones, |_| true) } else { ConfiguredZones::new(zones) };
+        let zones = configured_zones(&bound);
         Self { bound: bound.into(), zones }
     }
 
@@ -119,15 +114,43 @@ impl Routes {
     }
 }
 
+/// Whoever has zones of its own: a credential, or what the configuration says of one.
+pub(crate) trait HasZones {
+    fn zones(&self) -> &[ZoneConfig];
+}
+
+impl HasZones for BoundCredential {
+    fn zones(&self) -> &[ZoneConfig] {
+        &self.zones
+    }
+}
+
+impl HasZones for CredentialConfig {
+    fn zones(&self) -> &[ZoneConfig] {
+        &self.zones
+    }
+}
+
 /// The credentials that write to the zone `apex`, with what each says of it: the first, or all
 /// that say that it is at several providers.
-fn bindings<'a>(bound: &'a [BoundCredential], apex: &ZoneName) -> Vec<(&'a BoundCredential, &'a ZoneConfig)> {
-    let of = |one: &'a BoundCredential| Some((one, one.zones.iter().find(|zone| zone.zone.name == *apex)?));
-    let all: Vec<_> = bound.iter().filter_map(of).collect();
-    if all.iter().any(|(_, zone)| zone.multi_provider) {
-        return all.into_iter().filter(|(_, zone)| zone.multi_provider).collect();
+pub(crate) fn bindings<'a, T: HasZones>(all: &'a [T], apex: &ZoneName) -> Vec<(&'a T, &'a ZoneConfig)> {
+    let of = |one: &'a T| Some((one, one.zones().iter().find(|zone| zone.zone.name == *apex)?));
+    let having: Vec<_> = all.iter().filter_map(of).collect();
+    if having.iter().any(|(_, zone)| zone.multi_provider) {
+        return having.into_iter().filter(|(_, zone)| zone.multi_provider).collect();
     }
-    all.into_iter().take(1).collect()
+    having.into_iter().take(1).collect()
+}
+
+/// All zones that `all` together can write to, as the DNS room wants them.
+pub(crate) fn configured_zones<T: HasZones>(all: &[T]) -> ConfiguredZones {
+    let names: BTreeSet<&ZoneName> =
+        all.iter().flat_map(HasZones::zones).map(|zone| &zone.zone.name).collect();
+    let zones = names.into_iter().map(|name| configured(name, &bindings(all, name))).collect();
+    match all.iter().any(|one| one.zones().is_empty()) {
+        true => ConfiguredZones::or_served(zones, |_| true),
+        false => ConfiguredZones::new(zones),
+    }
 }
 
 fn site(bound: &BoundCredential, zone: Zone) -> Site {
@@ -170,7 +193,7 @@ fn quorum(configured: ConfiguredQuorum) -> Quorum {
 }
 
 /// What is known beforehand of the zone `name`, from every table that has it.
-fn configured(name: &ZoneName, bindings: &[(&BoundCredential, &ZoneConfig)]) -> ConfiguredZone {
+fn configured<T>(name: &ZoneName, bindings: &[(&T, &ZoneConfig)]) -> ConfiguredZone {
     let mut zone = ConfiguredZone::named(name.clone());
     for (_, binding) in bindings {
         for (known, said) in

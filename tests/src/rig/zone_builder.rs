@@ -248,7 +248,7 @@ impl<'a> ZoneBuilder<'a> {
 
     fn policy(&self, zone: &Zone) -> String {
         let (admin, key) = (&zone.admin.name, &zone.key.name);
-        let mut policy = format!("grant \"{admin}\" zonesub ANY; ");
+        let mut policy = format!("update-policy {{ grant \"{admin}\" zonesub ANY; ");
         match &self.grant {
             Grant::AnyTxtBut(names) => {
                 for name in names {
@@ -264,6 +264,6 @@ impl<'a> ZoneBuilder<'a> {
                 }
             }
         }
-        policy
+        policy + "};"
     }
 }
