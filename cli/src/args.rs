@@ -7,6 +7,7 @@ mod account;
 mod certificate;
 mod global;
 mod issue;
+mod scope;
 mod txt;
 
 pub(crate) use account::{AccountCommand, AuthorityArguments};
@@ -15,6 +16,7 @@ pub(crate) use certificate::{
 };
 pub(crate) use global::{ColorChoice, GlobalArguments};
 pub(crate) use issue::{CredentialArguments, IssueArguments};
+pub(crate) use scope::{ScopeArguments, ScopeCommand};
 pub(crate) use txt::{TxtCommand, TxtValueArguments, TxtWaitArguments};
 
 use clap::builder::FalseyValueParser;
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Txt(TxtCommand),
     /// Go through everything but the CA, and say what works
     Check(CheckArguments),
+    /// Say what each credential must be able to do, and whether it can do more
+    #[command(subcommand)]
+    Scope(ScopeCommand),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -9,6 +9,7 @@ mod man;
 mod plan;
 mod renew;
 mod revoke;
+mod scope;
 mod show;
 mod txt;
 
@@ -28,6 +29,7 @@ pub(crate) async fn run(program: &Program, command: Command) -> Result<Exit, Fai
         Command::Account(command) => account::run(program, command).await,
         Command::Txt(command) => txt::run(program, command).await,
         Command::Check(arguments) => check::run(program, &arguments).await,
+        Command::Scope(command) => scope::run(program, command).await,
         Command::Completions { shell } => Ok(completions::run(shell)),
         Command::Man => Ok(man::run()),
     }

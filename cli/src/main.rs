@@ -13,6 +13,7 @@ mod pem;
 mod program;
 mod providers;
 mod remembered;
+mod scope;
 mod signals;
 mod wanted;
 

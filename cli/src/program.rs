@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::providers::PLUGINS;
 use crate::signals::Signals;
 use dns01_core::clock::Clock;
-use dns01_core::config::{Config, CredentialConfig, Flags, Sources};
+use dns01_core::config::{Config, CredentialConfig, Flags, Sources, shared_zones};
 use dns01_core::deploy::LiveDirectory;
 use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
@@ -114,12 +114,13 @@ impl Session {
     }
 
     /// The context in which records go through the credential called `name` alone, as for a
-    /// certificate that names one.
+    /// certificate that names one. In zones of it that are at several providers the others
+    /// write too: seen at one of them only, a record would be of no use.
     pub(crate) fn context_through(&self, name: Option<&str>) -> Context {
         let mut context = self.context.clone();
         if let Some(name) = name {
-            let only = self.bound.iter().filter(|one| one.credential.name().as_str() == name);
-            context.routes = Routes::new(only.cloned().collect());
+            let chosen = self.bound.iter().find(|one| one.credential.name().as_str() == name);
+            context.routes = Routes::new(chosen.map_or_else(Vec::new, |one| through(one, &self.bound)));
         }
         context
     }
@@ -182,5 +183,51 @@ impl Session {
             tracing::warn!(%error, "the store was not closed in good order");
         }
         exit
+    }
+}
+
+/// `chosen` first, and of `all` others what they do in its zones that are at several providers.
+fn through(chosen: &BoundCredential, all: &[BoundCredential]) -> Vec<BoundCredential> {
+    let others = all.iter().filter(|one| one.credential.name() != chosen.credential.name());
+    let others =
+        others.map(|one| BoundCredential { zones: shared_zones(&chosen.zones, &one.zones), ..one.clone() });
+    std::iter::once(chosen.clone()).chain(others.filter(|one| !one.zones.is_empty())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dns01_core::config::ZoneConfig;
+    use dns01_provider::{MemoryProvider, Zone};
+    use std::sync::Arc;
+
+    fn bound(name: &str, zones: &[(&str, bool)]) -> BoundCredential {
+        let zone = |(name, multi_provider): &(&str, bool)| ZoneConfig {
+            multi_provider: *multi_provider,
+            ..ZoneConfig::new(Zone::named(name.parse().unwrap()))
+        };
+        let provider = Arc::new(MemoryProvider::new([]));
+        BoundCredential {
+            credential: Credential::new(CredentialName::parse(name).unwrap(), provider),
+            zones: zones.iter().map(zone).collect(),
+            ttl: None,
+        }
+    }
+
+    #[test]
+    fn a_named_credential_takes_others_along_only_where_a_zone_is_at_several_providers() {
+        let all = [
+            bound("one", &[("a.test", true), ("b.test", false)]),
+            bound("two", &[("a.test", true), ("c.test", false)]),
+            bound("three", &[("d.test", true)]),
+        ];
+        let shown = |one: &BoundCredential| {
+            let zones: Vec<String> = one.zones.iter().map(|zone| zone.zone.name.to_string()).collect();
+            format!("{} {}", one.credential.name(), zones.join(" "))
+        };
+        let through_one: Vec<String> = through(&all[0], &all).iter().map(shown).collect();
+        assert_eq!(through_one, ["one a.test b.test", "two a.test"]);
+        let through_three: Vec<String> = through(&all[2], &all).iter().map(shown).collect();
+        assert_eq!(through_three, ["three d.test"]);
     }
 }

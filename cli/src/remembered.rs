@@ -201,6 +201,7 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
     };
     let zones = remembered.zones.into_iter().map(|zone| {
         Ok(ZoneConfig {
+            multi_provider: false,
             zone: Zone { name: zone.name, id: zone.id },
             name_servers: zone.name_servers,
             resolvers: zone.resolvers,

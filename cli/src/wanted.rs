@@ -11,7 +11,7 @@ use dns01_core::config::{
     parse_directory, parse_duration, parse_proxy, parse_server,
 };
 use dns01_core::keys::{CertificateRequest, KeyType};
-use dns01_provider::{CredentialName, Environment, SecretRef, Zone, ZoneName};
+use dns01_provider::{CredentialName, Environment, Plugin, SecretRef, Settings, Zone, ZoneName};
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
@@ -272,6 +272,25 @@ pub(crate) fn credential(
     arguments: &CredentialArguments,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
+    chosen(arguments, config, from_environment)
+}
+
+/// The same for a credential that need not exist yet: the environment may lack its settings.
+pub(crate) fn credential_to_be(
+    arguments: &CredentialArguments,
+    config: &Config,
+) -> Result<Option<Chosen>, Failures> {
+    chosen(arguments, config, |name, config| match from_environment(name, config) {
+        Err(failure) if failure.id == "usage-environment" => of_plugin(name, config, Settings::default()),
+        found => found,
+    })
+}
+
+fn chosen(
+    arguments: &CredentialArguments,
+    config: &Config,
+    from_environment: impl Fn(&str, &Config) -> Result<CredentialConfig, Failure>,
+) -> Result<Option<Chosen>, Failures> {
     let Some(name) = &arguments.dns else {
         if config.credentials.is_empty() {
             let failure = Failure::usage("usage-no-credential", "no DNS provider is named")
@@ -325,7 +344,24 @@ fn override_propagation(
 }
 
 fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Failure> {
-    let Some(plugin) = PLUGINS.iter().find(|plugin| plugin.name == name) else {
+    let plugin = plugin(name, config)?;
+    let look_up = |name: &str| std::env::var(name).ok();
+    let settings = (plugin.from_environment)(&Environment::new(&look_up)).map_err(|error| {
+        let failure = Failure::usage("usage-environment", format!("--dns {name}: {}", error.message));
+        Failure { hint: error.hint, ..failure }
+    })?;
+    of_plugin(name, config, settings)
+}
+
+fn of_plugin(name: &str, config: &Config, settings: Settings) -> Result<CredentialConfig, Failure> {
+    let plugin = plugin(name, config)?;
+    let name =
+        CredentialName::parse(name).map_err(|error| Failure::usage("usage-value", error.to_string()))?;
+    Ok(CredentialConfig { name, plugin: *plugin, zones: Vec::new(), settings, ttl: None })
+}
+
+fn plugin(name: &str, config: &Config) -> Result<&'static Plugin, Failure> {
+    PLUGINS.iter().find(|plugin| plugin.name == name).ok_or_else(|| {
         let tables = config.credentials.iter().map(|credential| credential.name.as_str());
         let known = tables.chain(PLUGINS.iter().map(|plugin| plugin.name));
         let hint = match nearest(name, known) {
@@ -333,16 +369,8 @@ fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Fai
             None => format!("this program has {}", plugin_names()),
         };
         let message = format!("no provider and no [dns.*] table is called `{name}`");
-        return Err(Failure::usage("usage-no-provider", message).with_hint(hint));
-    };
-    let look_up = |name: &str| std::env::var(name).ok();
-    let settings = (plugin.from_environment)(&Environment::new(&look_up)).map_err(|error| {
-        let failure = Failure::usage("usage-environment", format!("--dns {name}: {}", error.message));
-        Failure { hint: error.hint, ..failure }
-    })?;
-    let name =
-        CredentialName::parse(name).map_err(|error| Failure::usage("usage-value", error.to_string()))?;
-    Ok(CredentialConfig { name, plugin: *plugin, zones: Vec::new(), settings, ttl: None })
+        Failure::usage("usage-no-provider", message).with_hint(hint)
+    })
 }
 
 fn plugin_names() -> String {

@@ -18,7 +18,7 @@ pub use certificate::{CertificateConfig, CertificateName, CertificateNameError};
 pub use check::{parse_duration, parse_server};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};
-pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig};
+pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig, shared_zones};
 
 use check::{Check, OneOrMany};
 use dns01_provider::{DnsProvider, Fqdn, Plugin, ZoneName};
@@ -198,16 +198,14 @@ impl Config {
     }
 
     fn check_zones(&self, check: &mut Check) {
-        let mut owners: HashMap<&ZoneName, &CredentialConfig> = HashMap::new();
+        let mut owners: BTreeMap<&ZoneName, Vec<zone::Entry<'_>>> = BTreeMap::new();
         for credential in &self.credentials {
             for (index, zone) in credential.zones.iter().enumerate() {
-                if let Some(owner) = owners.insert(&zone.zone.name, credential) {
-                    let path = KeyPath::of(["dns", credential.name.as_str(), "zones"]).join(index);
-                    let message = format!("zone `{}` is in [dns.{}] already", zone.zone.name, owner.name);
-                    check.wrong(&path, Part::Value, Mistake::new(MistakeKind::Duplicate, message));
-                }
+                let entry = zone::Entry { credential: &credential.name, index, zone };
+                owners.entry(&zone.zone.name).or_default().push(entry);
             }
         }
+        owners.values().for_each(|entries| zone::check_entries(check, entries));
     }
 
     fn check_certificate_names(&self, check: &mut Check) {
@@ -259,13 +257,22 @@ impl Config {
             .ok_or_else(|| unknown_ca(name, &self.cas.iter().map(|ca| ca.name.as_str()).collect::<Vec<_>>()))
     }
 
-    /// The credential and the zone that values at `name` belong to: the longest zone wins.
+    /// The credential and the zone that values at `name` belong to: the longest zone wins. Of a
+    /// zone at several providers it is the first.
     #[must_use]
     pub fn zone_for(&self, name: &Fqdn) -> Option<(&CredentialConfig, &ZoneConfig)> {
+        self.zones_for(name).into_iter().next()
+    }
+
+    /// The zone that values at `name` belong to, with each credential that writes there: one,
+    /// unless the zone is at several providers.
+    #[must_use]
+    pub fn zones_for(&self, name: &Fqdn) -> Vec<(&CredentialConfig, &ZoneConfig)> {
         let zones = self.credentials.iter();
-        zones
-            .filter_map(|credential| credential.zone_for(name).map(|zone| (credential, zone)))
-            .max_by_key(|(_, zone)| zone.zone.name.as_str().len())
+        let fitting: Vec<_> =
+            zones.filter_map(|credential| credential.zone_for(name).map(|zone| (credential, zone))).collect();
+        let longest = fitting.iter().map(|(_, zone)| zone.zone.name.as_str().len()).max();
+        fitting.into_iter().filter(|(_, zone)| Some(zone.zone.name.as_str().len()) == longest).collect()
     }
 
     /// Makes the provider of `credential`. No network is touched.

@@ -19,7 +19,8 @@ mod validate;
 
 pub use context::{Context, Issued, Request};
 pub use error::IssueError;
-pub use route::{BoundCredential, Route, Routes};
+pub use route::{BoundCredential, Route, Routes, Site};
+pub(crate) use route::{bindings, configured_zones};
 
 use download::Downloaded;
 use finalize::{Finalized, Ready};

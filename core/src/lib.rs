@@ -12,6 +12,7 @@
 //! | [`config`] | `dns01.toml`, read once, checked once | |
 //! | [`keys`], [`deploy`] | keys and requests; files in `live/` | |
 //! | [`authority`] | a CA and our account there | DNS |
+//! | [`scope`] | what each credential is needed for, and what it can do beyond | ACME |
 //! | [`plan`], [`inventory`] | what is due, and why; pure, and the store's side of it | |
 //! | [`event`], [`clock`] | what is told to the outside; what time it is | |
 
@@ -27,4 +28,5 @@ pub mod issue;
 pub mod keys;
 pub mod plan;
 pub mod records;
+pub mod scope;
 pub mod store;

@@ -135,6 +135,40 @@ fn values_and_checks_are_documented() {
 }
 
 #[test]
+fn scopes_are_documented() {
+    let rig = Rig::get();
+    let stand = stand(rig);
+    let (other, unused) = (rig.zone().create(), rig.zone().create());
+    let host = stand.good.host("shop");
+    stand.good.add(&format!("_acme-challenge.shop CNAME shop.{}.", other.name()));
+    let nobody = rig.network().address(53);
+    let gone =
+        format!("[dns.gone]\nprovider = \"rfc2136\"\nzones = [\"gone.test\"]\nserver = \"{nobody}\"\n");
+    let hook = "[dns.hook]\nprovider = \"exec\"\nzones = [\"hook.test\"]\ncommand = [\"/bin/true\"]\n";
+    let names = [&host, "x.gone.test", "y.hook.test", "nowhere.test"];
+    let path = stand.file.path().join("dns01.toml");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text += &[other.table("other", &[&other]), unused.table("unused", &[&unused]), gone, hook.to_owned()]
+        .concat();
+    text += &format!("[[certificate]]\nname = \"scope\"\ndomains = {names:?}\n");
+    std::fs::write(&path, text).unwrap();
+    let recipe = stand.program.run(["scope", "recipe"]).failed_with(1).document();
+    as_documented("`scope recipe`", [&recipe]);
+    // The order of just one zone is enough for a key that nothing more is found of.
+    other.set_policy(&format!(
+        "update-policy {{ grant {} name shop.{}. TXT; }};",
+        other.key().name,
+        other.name()
+    ));
+    let audit = stand.program.run(["scope", "audit"]).failed_with(1).document();
+    as_documented("`scope audit`", [&audit]);
+    let verdicts =
+        audit["credentials"].as_array().unwrap().iter().map(|one| one["verdict"].as_str().unwrap());
+    let expected = ["not-asked", "cannot-tell", "exactly-enough", "not-enough", "more-than-needed"];
+    assert_eq!(verdicts.collect::<Vec<_>>(), expected, "{audit:#}");
+}
+
+#[test]
 fn progress_is_documented() {
     let stand = stand(Rig::get());
     let wildcard = format!("*.{}", stand.good.name());

@@ -25,7 +25,10 @@ fn a_value_is_added_waited_for_listed_and_removed() {
     let stand = Stand::in_zone(Rig::get().zone(), [(Behaviour::good(), Duration::from_secs(1))]);
     let (zone, name) = (stand.zone.name(), stand.zone.challenge());
     let added = document(stand.txt(&["add", &name, "one", "--json"]));
-    assert_eq!(added, json!({ "name": name, "value": "one", "zone": zone, "credential": "rfc2136" }));
+    assert_eq!(
+        added,
+        json!({ "name": name, "value": "one", "zone": zone, "credential": "rfc2136", "credentials": ["rfc2136"] })
+    );
     let waited = stand.txt(&["wait", &name, "one"]).succeeded();
     let _ = waited.says(&format!("waiting for {}", stand.server(3))).says("every server that counts has it");
     let waited = document(stand.txt(&["wait", &name, "one", "--json"]));

@@ -138,6 +138,13 @@ impl Rig {
         tls::issue(&self.directory, host)
     }
 
+    /// A Knot of the test's own at `address`, port 53, with one zone, in which `key` may do what
+    /// `rules` (the `acl:` sections of a configuration, as they are written) let it.
+    #[must_use]
+    pub fn knot(&self, address: std::net::Ipv4Addr, zone: &str, key: &Key, rules: &str) -> Service {
+        knot::own(&self.directory, address, zone, key, rules)
+    }
+
     /// The address and the key of PowerDNS's HTTP API.
     #[must_use]
     pub fn powerdns_api(&self) -> (String, &str) {

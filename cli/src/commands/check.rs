@@ -11,7 +11,6 @@ use dns01_core::config::{CaConfig, Domain};
 use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, Location, Progress};
 use dns01_core::event::Events;
 use dns01_core::issue::{Context, IssueError, Route};
-use dns01_core::records::Record;
 use dns01_core::store::OrderId;
 use dns01_provider::{Listing, TxtValue};
 use futures_util::stream::{StreamExt as _, iter};
@@ -187,7 +186,7 @@ fn places(location: &Location, route: &Route) -> Vec<Seen> {
         format!(
             "{} through {}{by} to {} with {}",
             location.zone,
-            route.credential.name(),
+            route.through(),
             count(servers.servers.len(), "name server"),
             count(servers.addresses().count(), "address"),
         ),
@@ -213,16 +212,9 @@ async fn round_trip(context: &Context, location: Location, route: &Route) -> Vec
             return vec![Seen::bad("written", Failure::new("records", error.to_string(), Exit::SomeFailed))];
         }
     };
-    let record = Record {
-        credential: route.credential.name().clone(),
-        zone: route.zone.clone(),
-        name: location.target.clone(),
-        value: value.clone(),
-        ttl: route.ttl,
-        persistent: false,
-    };
+    let records = route.records(&location.target, &value);
     let since = Instant::now();
-    let hold = match context.records.hold(&order, context.records.announce(), vec![record]).await {
+    let hold = match context.records.hold(&order, context.records.announce(), records).await {
         Ok(hold) => hold,
         Err(error) => return vec![Seen::bad("written", error.into())],
     };

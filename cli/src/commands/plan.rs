@@ -90,9 +90,13 @@ fn cost(wanted: &Wanted, config: &Config) -> String {
                 Some(zone) => format!("zone {} ({})", zone.zone.name, chosen.config.name),
                 None => format!("zones of {}", chosen.config.name),
             },
-            None => match config.zone_for(&domain.base) {
-                Some((credential, zone)) => format!("zone {} ({})", zone.zone.name, credential.name),
-                None => "a zone that an alias leads to".to_owned(),
+            None => match config.zones_for(&domain.base).as_slice() {
+                [] => "a zone that an alias leads to".to_owned(),
+                at @ [(_, zone), ..] => {
+                    let through: Vec<&str> =
+                        at.iter().map(|(credential, _)| credential.name.as_str()).collect();
+                    format!("zone {} ({})", zone.zone.name, through.join(" and "))
+                }
             },
         };
         *places.entry(place).or_default() += 1;

@@ -55,22 +55,20 @@ async fn add(program: &Program, arguments: &TxtValueArguments) -> Result<Exit, F
 async fn write(program: &Program, context: &Context, name: &Fqdn, value: TxtValue) -> Result<(), Failure> {
     let (location, route) = locate(context, name).await?;
     location.warnings.iter().for_each(|warning| program.output.note(&format!("warning: {warning}")));
-    let record = Record {
-        credential: route.credential.name().clone(),
-        zone: route.zone.clone(),
-        name: location.target.clone(),
-        value: value.clone(),
-        ttl: route.ttl,
-        persistent: false,
-    };
-    context.records.add_manually(vec![record]).await?;
-    let (credential, zone) = (route.credential.name(), &route.zone.name);
+    context.records.add_manually(route.records(&location.target, &value)).await?;
+    let zone = &location.zone;
     program.output.say(&format!(
-        "{} has the value, in zone {zone} ({credential}); it stays until `dns01 txt remove`",
-        location.target
+        "{} has the value, in zone {zone} ({}); it stays until `dns01 txt remove`",
+        location.target,
+        route.through(),
     ));
+    let credentials: Vec<&str> = route.sites.iter().map(|site| site.credential.name().as_str()).collect();
     program.output.document(&json!({
-        "name": location.target, "value": value.as_str(), "zone": zone, "credential": credential.as_str(),
+        "name": location.target,
+        "value": value.as_str(),
+        "zone": zone,
+        "credential": credentials[0],
+        "credentials": credentials,
     }));
     Ok(())
 }
@@ -94,30 +92,21 @@ async fn take_away(
     value: &TxtValue,
 ) -> Result<Exit, Failure> {
     let rows = context.records.list().await?;
-    let at = |name: &Fqdn| rows.iter().find(|row| row.name == *name && row.value == *value);
-    let row = match at(name) {
-        Some(row) => row,
-        None => {
-            let target = locate(context, name).await.ok().map(|(location, _)| location.target);
-            target.as_ref().and_then(at).ok_or_else(|| {
-                Failure::new(
-                    "txt-not-ours",
-                    format!("the ledger has no such value at `{name}`"),
-                    Exit::SomeFailed,
-                )
-                .with_hint("only what dns01 has written is removed; `dns01 txt list` lists it")
-            })?
-        }
+    let at = |name: &Fqdn| -> Vec<Record> {
+        rows.iter().filter(|row| row.name == *name && row.value == *value).map(record).collect()
     };
-    let record = Record {
-        credential: row.credential.clone(),
-        zone: row.zone.clone(),
-        name: row.name.clone(),
-        value: row.value.clone(),
-        ttl: row.ttl,
-        persistent: false,
+    let mut records = at(name);
+    if records.is_empty()
+        && let Ok((location, _)) = locate(context, name).await
+    {
+        records = at(&location.target);
+    }
+    let Some(name) = records.first().map(|record| record.name.clone()) else {
+        let message = format!("the ledger has no such value at `{name}`");
+        return Err(Failure::new("txt-not-ours", message, Exit::SomeFailed)
+            .with_hint("only what dns01 has written is removed; `dns01 txt list` lists it"));
     };
-    let released = context.records.remove_manually(vec![record]).await?;
+    let released = context.records.remove_manually(records).await?;
     let told = match (released.removed, released.left.first()) {
         (_, Some(left)) => {
             let message = format!("the value at `{}` could not be removed: {}", left.name, left.reason);
@@ -127,11 +116,23 @@ async fn take_away(
         (0, None) => "is still needed by somebody else and stays",
         (_, None) => "is removed",
     };
-    program.output.say(&format!("the value at {} {told}", row.name));
+    program.output.say(&format!("the value at {name} {told}"));
     program
         .output
-        .document(&json!({ "name": row.name, "value": value.as_str(), "removed": released.removed > 0 }));
+        .document(&json!({ "name": name, "value": value.as_str(), "removed": released.removed > 0 }));
     Ok(Exit::Done)
+}
+
+/// What the ledger says was written: at each provider of a zone a row of its own.
+fn record(row: &LedgerRow) -> Record {
+    Record {
+        credential: row.credential.clone(),
+        zone: row.zone.clone(),
+        name: row.name.clone(),
+        value: row.value.clone(),
+        ttl: row.ttl,
+        persistent: false,
+    }
 }
 
 async fn wait(program: &Program, arguments: &TxtWaitArguments) -> Result<Exit, Failures> {

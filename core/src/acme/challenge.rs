@@ -39,6 +39,19 @@ impl ChallengeType {
             Self::DnsPersist01 => "dns-persist-01",
         }
     }
+
+    /// The labels in front of a name under which it is answered; `None` while the account is not
+    /// known on which they depend.
+    #[must_use]
+    pub fn label(self, account: Option<&AccountUrl>) -> Option<String> {
+        match self {
+            Self::Dns01 => Some("_acme-challenge".to_owned()),
+            Self::DnsAccount01 => {
+                account.map(|account| format!("{}._acme-challenge", account_label(account)))
+            }
+            Self::DnsPersist01 => Some("_validation-persist".to_owned()),
+        }
+    }
 }
 
 impl fmt::Display for ChallengeType {

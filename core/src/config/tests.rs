@@ -901,7 +901,45 @@ zones = ["b.test", "a.test"]
         ),
         r#"config-duplicate: zone `a.test` is in [dns.a] already
 6: zones = ["b.test", "a.test"]
-6:                    ^^^^^^^^"#
+6:                    ^^^^^^^^
+hint: remove one; only if the zone is served by both providers at once, say `{ name = "a.test", multi_provider = true }` in each"#
+    );
+}
+
+/// Two tables, whose zones are these.
+fn two_tables(one: &str, other: &str) -> String {
+    let table = |name: &str, zones: &str| format!("[dns.{name}]\nprovider = \"sample\"\nzones = [{zones}]\n");
+    table("a", one) + &table("b", other)
+}
+
+#[test]
+fn a_zone_is_at_several_providers_only_if_every_table_says_so() {
+    const SAID: &str = "{ name = 'a.test', multi_provider = true }";
+    let config = load(&two_tables(SAID, SAID)).unwrap();
+    let at = |name: &str| {
+        let zones = config.zones_for(&Fqdn::parse(name).unwrap());
+        zones.iter().map(|(credential, _)| credential.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(at("www.a.test"), ["a", "b"]);
+    for (one, other) in [(SAID, "'a.test'"), ("'a.test'", SAID)] {
+        let told = mistakes(&two_tables(one, other));
+        assert!(told.starts_with("config-duplicate: zone `a.test` is in [dns.a] already"), "{told}");
+    }
+    let told = mistakes(&two_tables(&format!("{SAID}, {SAID}"), SAID));
+    assert!(told.starts_with("config-duplicate: zone `a.test` is in [dns.a] already\n3: "), "{told}");
+    assert!(!told.contains("hint"), "in one table it is there twice, whatever is said: {told}");
+    assert_eq!(
+        mistakes(&two_tables(SAID, "'b.test'")),
+        "config-value: `multi_provider` is said of zone `a.test`, and no other [dns.*] table has it
+3: zones = [{ name = 'a.test', multi_provider = true }]
+3:                                              ^^^^
+hint: name the zone in the table of its other provider too, or leave it out"
+    );
+    let watched = "{ name = 'a.test', multi_provider = true, name_servers = ['192.0.2.1'] }";
+    let told = mistakes(&two_tables(SAID, watched));
+    assert!(
+        told.starts_with("config-value: zone `a.test` has `name_servers` in one of its tables only"),
+        "{told}"
     );
 }
 

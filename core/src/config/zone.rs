@@ -37,6 +37,9 @@ pub struct ZoneConfig {
     pub resolvers: Vec<SocketAddr>,
     /// When its values count as seen everywhere.
     pub propagation: PropagationConfig,
+    /// True if the zone is served by several providers at once, each with a table that says so:
+    /// records are then written at all of them.
+    pub multi_provider: bool,
 }
 
 impl ZoneConfig {
@@ -48,6 +51,7 @@ impl ZoneConfig {
             name_servers: Vec::new(),
             resolvers: Vec::new(),
             propagation: PropagationConfig::default(),
+            multi_provider: false,
         }
     }
 }
@@ -117,11 +121,20 @@ struct RawZone {
     name_servers: Option<Vec<String>>,
     #[serde(default)]
     propagation: RawPropagation,
+    #[serde(default)]
+    multi_provider: bool,
 }
 
 impl From<String> for RawZone {
     fn from(name: String) -> Self {
-        Self { name, id: None, resolvers: None, name_servers: None, propagation: RawPropagation::default() }
+        Self {
+            name,
+            id: None,
+            resolvers: None,
+            name_servers: None,
+            propagation: RawPropagation::default(),
+            multi_provider: false,
+        }
     }
 }
 
@@ -218,10 +231,64 @@ fn read_zones(check: &mut Check, path: &KeyPath, raw: &RawCredential) -> Option<
             resolvers: servers(check, "resolvers", &zone.resolvers, &resolvers),
             propagation: zone.propagation.read(check, &path.join("propagation"), outer),
             zone: Zone { name, id: zone.id.clone() },
+            multi_provider: zone.multi_provider,
         })
     });
     let zones: Vec<Option<ZoneConfig>> = zones.collect();
     zones.into_iter().collect()
+}
+
+/// Of the zones of another credential, those that are at several providers, this one's among them.
+#[must_use]
+pub fn shared_zones(own: &[ZoneConfig], others: &[ZoneConfig]) -> Vec<ZoneConfig> {
+    let shared = |zone: &&ZoneConfig| {
+        let same = |own: &ZoneConfig| own.multi_provider && own.zone.name == zone.zone.name;
+        zone.multi_provider && own.iter().any(same)
+    };
+    others.iter().filter(shared).cloned().collect()
+}
+
+/// A zone in the table of a credential.
+pub(super) struct Entry<'a> {
+    pub(super) credential: &'a CredentialName,
+    /// Its place among the zones of the table.
+    pub(super) index: usize,
+    pub(super) zone: &'a ZoneConfig,
+}
+
+/// Refuses a zone that is there twice, unless every table says that it is at several providers.
+/// Written at one of two providers only, a record would be seen by half of the CA's questions.
+pub(super) fn check_entries(check: &mut Check, entries: &[Entry<'_>]) {
+    let [first, others @ ..] = entries else { return };
+    let name = &first.zone.zone.name;
+    let path = |entry: &Entry<'_>| KeyPath::of(["dns", entry.credential.as_str(), "zones"]).join(entry.index);
+    if others.is_empty() && first.zone.multi_provider {
+        let message = format!("`multi_provider` is said of zone `{name}`, and no other [dns.*] table has it");
+        let mistake = Mistake::new(MistakeKind::Value, message)
+            .with_hint("name the zone in the table of its other provider too, or leave it out".to_owned());
+        check.wrong(&path(first).join("multi_provider"), Part::Value, mistake);
+    }
+    let at_several = entries.iter().all(|entry| entry.zone.multi_provider);
+    for (number, entry) in (1..).zip(others) {
+        let earlier = &entries[..number];
+        let own = earlier.iter().any(|other| other.credential == entry.credential);
+        if own || !at_several {
+            let message = format!("zone `{name}` is in [dns.{}] already", earlier[number - 1].credential);
+            let hint = (!own).then(|| {
+                format!(
+                    "remove one; only if the zone is served by both providers at once, say \
+                     `{{ name = \"{name}\", multi_provider = true }}` in each"
+                )
+            });
+            let mistake = Mistake::new(MistakeKind::Duplicate, message).with_hint(hint);
+            check.wrong(&path(entry), Part::Value, mistake);
+        } else if entry.zone.name_servers.is_empty() != first.zone.name_servers.is_empty() {
+            let message = format!("zone `{name}` has `name_servers` in one of its tables only");
+            let hint = "the servers of every provider must be watched: name them in each, or in none";
+            let mistake = Mistake::new(MistakeKind::Value, message).with_hint(hint.to_owned());
+            check.wrong(&path(entry), Part::Value, mistake);
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Quorum {

@@ -310,9 +310,8 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
 async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     let places =
         try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
-    run.narrow_announcement(
-        places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
-    );
+    let sites = places.iter().flat_map(|place| &place.route.sites);
+    run.narrow_announcement(sites.map(|site| (site.credential.name().clone(), site.zone.name.clone())));
     let mut told = std::collections::BTreeSet::new();
     for warning in places.iter().flat_map(|place| &place.location.warnings) {
         if told.insert(warning.to_string()) {

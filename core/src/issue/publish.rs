@@ -48,7 +48,7 @@ pub(super) async fn publish(
 ) -> Result<Vec<Answer>, IssueError> {
     let watch = run.events.begin(Step::Records);
     let answers = try_join_all(pending.iter().map(|authorization| answer(run, authorization))).await?;
-    let records = answers.iter().map(record).collect();
+    let records = answers.iter().flat_map(records).collect();
     let hold = run.context.records.hold(id, run.take_announcement(), records).await?;
     let batches = hold.zones().iter().map(|report| written(report, &answers)).collect();
     run.keep(hold);
@@ -83,20 +83,17 @@ async fn answer(run: &Run<'_>, authorization: &Authorization) -> Result<Answer, 
     Ok(Answer { authorization: authorization.clone(), challenge, place, value })
 }
 
-fn record(answer: &Answer) -> Record {
-    Record {
-        credential: answer.place.route.credential.name().clone(),
-        zone: answer.place.route.zone.clone(),
-        name: answer.place.location.target.clone(),
-        value: answer.value.clone(),
-        ttl: answer.place.route.ttl,
-        // The record of dns-persist-01 is the user's standing permission: it stays.
-        persistent: matches!(answer.challenge.task, ChallengeTask::DnsPersist01 { .. }),
-    }
+fn records(answer: &Answer) -> Vec<Record> {
+    let Place { location, route } = &answer.place;
+    let mut records = route.records(&location.target, &answer.value);
+    // The record of dns-persist-01 is the user's standing permission: it stays.
+    let persistent = matches!(answer.challenge.task, ChallengeTask::DnsPersist01 { .. });
+    records.iter_mut().for_each(|record| record.persistent = persistent);
+    records
 }
 
 fn written(report: &ZoneReport, answers: &[Answer]) -> WrittenBatch {
-    let here = answers.iter().filter(|answer| answer.place.route.zone.name == report.zone);
+    let here = answers.iter().filter(|answer| answer.place.location.zone == report.zone);
     let at: BTreeSet<String> = here.map(|answer| answer.place.location.target.to_string()).collect();
     WrittenBatch {
         credential: report.credential.to_string(),

@@ -1,8 +1,10 @@
 //! Which credential writes to which zone.
 
-use crate::config::{PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
+use crate::config::{CredentialConfig, PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
 use crate::dns::{ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
-use dns01_provider::{Credential, Zone, ZoneName};
+use crate::records::Record;
+use dns01_provider::{Credential, Fqdn, TxtValue, Zone, ZoneName};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +19,52 @@ pub struct BoundCredential {
     pub ttl: Option<u32>,
 }
 
-/// Where a record goes: one zone, through one credential.
+/// Where a record goes: one zone, at every provider that serves it.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// The zone at each provider: one, unless the configuration says that there are several.
+    pub sites: Vec<Site>,
+    /// When its values count as seen everywhere.
+    pub rules: PropagationRules,
+}
+
+/// A zone at one provider.
+#[derive(Clone, Debug)]
+pub struct Site {
     /// What is called.
     pub credential: Credential,
     /// The zone, with its id at the provider where one is configured.
     pub zone: Zone,
     /// Seconds that new TXT records live.
     pub ttl: u32,
-    /// When its values count as seen everywhere.
-    pub rules: PropagationRules,
+}
+
+impl Route {
+    /// What makes `value` stand at `name`: a record for each provider.
+    #[must_use]
+    pub fn records(&self, name: &Fqdn, value: &TxtValue) -> Vec<Record> {
+        let record = |site: &Site| Record {
+            credential: site.credential.name().clone(),
+            zone: site.zone.clone(),
+            name: name.clone(),
+            value: value.clone(),
+            ttl: site.ttl,
+            persistent: false,
+        };
+        self.sites.iter().map(record).collect()
+    }
+
+    /// The names of the credentials that write, for people: `lab`, or `one and other`.
+    #[must_use]
+    pub fn through(&self) -> String {
+        self.sites.iter().map(|site| site.credential.name().as_str()).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The longest that a record may live in caches.
+    #[must_use]
+    pub fn ttl(&self) -> u32 {
+        self.sites.iter().map(|site| site.ttl).max().unwrap_or_default()
+    }
 }
 
 /// All credentials, and with them all zones that records can be written to.
@@ -41,10 +78,7 @@ impl Routes {
     /// The routes that `bound` credentials make.
     #[must_use]
     pub fn new(bound: Vec<BoundCredential>) -> Self {
-        let zones = bound.iter().flat_map(|one| &one.zones).map(configured).collect();
-        let any = bound.iter().any(|one| one.zones.is_empty());
-        let zones =
-            if any { ConfiguredZones::or_served(zones, |_| true) } else { ConfiguredZones::new(zones) };
+        let zones = configured_zones(&bound);
         Self { bound: bound.into(), zones }
     }
 
@@ -65,34 +99,88 @@ impl Routes {
         self.credentials().find(|credential| credential.name().as_str() == name)
     }
 
-    /// The route to the zone `apex`: through the credential it is configured for, else through
-    /// one that is for every zone it serves.
+    /// The route to the zone `apex`: through the credential it is configured for (through each,
+    /// where it is at several providers), else through one that is for every zone it serves.
     #[must_use]
     pub fn to(&self, apex: &ZoneName) -> Option<Route> {
-        let configured = self.bound.iter().find_map(|one| {
-            let zone = one.zones.iter().find(|zone| zone.zone.name == *apex)?;
-            Some(route(one, zone.zone.clone(), zone.propagation))
-        });
-        configured.or_else(|| {
-            let any = self.bound.iter().find(|one| one.zones.is_empty())?;
-            Some(route(any, Zone::named(apex.clone()), PropagationConfig::default()))
-        })
+        let bindings = bindings(&self.bound, apex);
+        if let Some(propagation) = bindings.iter().map(|(_, zone)| zone.propagation).reduce(strictest) {
+            let sites = bindings.iter().map(|(one, zone)| site(one, zone.zone.clone())).collect();
+            return Some(Route { sites, rules: rules(propagation) });
+        }
+        let any = self.bound.iter().find(|one| one.zones.is_empty())?;
+        let sites = vec![site(any, Zone::named(apex.clone()))];
+        Some(Route { sites, rules: rules(PropagationConfig::default()) })
     }
 }
 
-fn route(bound: &BoundCredential, zone: Zone, propagation: PropagationConfig) -> Route {
+/// Whoever has zones of its own: a credential, or what the configuration says of one.
+pub(crate) trait HasZones {
+    fn zones(&self) -> &[ZoneConfig];
+}
+
+impl HasZones for BoundCredential {
+    fn zones(&self) -> &[ZoneConfig] {
+        &self.zones
+    }
+}
+
+impl HasZones for CredentialConfig {
+    fn zones(&self) -> &[ZoneConfig] {
+        &self.zones
+    }
+}
+
+/// The credentials that write to the zone `apex`, with what each says of it: the first, or all
+/// that say that it is at several providers.
+pub(crate) fn bindings<'a, T: HasZones>(all: &'a [T], apex: &ZoneName) -> Vec<(&'a T, &'a ZoneConfig)> {
+    let of = |one: &'a T| Some((one, one.zones().iter().find(|zone| zone.zone.name == *apex)?));
+    let having: Vec<_> = all.iter().filter_map(of).collect();
+    if having.iter().any(|(_, zone)| zone.multi_provider) {
+        return having.into_iter().filter(|(_, zone)| zone.multi_provider).collect();
+    }
+    having.into_iter().take(1).collect()
+}
+
+/// All zones that `all` together can write to, as the DNS room wants them.
+pub(crate) fn configured_zones<T: HasZones>(all: &[T]) -> ConfiguredZones {
+    let names: BTreeSet<&ZoneName> =
+        all.iter().flat_map(HasZones::zones).map(|zone| &zone.zone.name).collect();
+    let zones = names.into_iter().map(|name| configured(name, &bindings(all, name))).collect();
+    match all.iter().any(|one| one.zones().is_empty()) {
+        true => ConfiguredZones::or_served(zones, |_| true),
+        false => ConfiguredZones::new(zones),
+    }
+}
+
+fn site(bound: &BoundCredential, zone: Zone) -> Site {
     let smallest = bound.credential.limits().smallest_ttl;
-    Route {
+    Site {
         credential: bound.credential.clone(),
         zone,
         // As short as may be: a resolver that saw the values of one order must not serve them
         // to the CA in the next.
         ttl: bound.ttl.unwrap_or(smallest).max(smallest),
-        rules: PropagationRules {
-            timeout: propagation.timeout,
-            quorum: quorum(propagation.quorum),
-            settle: Duration::ZERO,
-        },
+    }
+}
+
+/// What holds for a zone of which two tables say something: the longer wait, the larger quorum.
+fn strictest(one: PropagationConfig, other: PropagationConfig) -> PropagationConfig {
+    use ConfiguredQuorum::{All, Half, Servers};
+    let quorum = match (one.quorum, other.quorum) {
+        (All, _) | (_, All) => All,
+        (Servers(one), Servers(other)) => Servers(one.max(other)),
+        (Servers(count), Half) | (Half, Servers(count)) => Servers(count),
+        (Half, Half) => Half,
+    };
+    PropagationConfig { timeout: one.timeout.max(other.timeout), quorum }
+}
+
+fn rules(propagation: PropagationConfig) -> PropagationRules {
+    PropagationRules {
+        timeout: propagation.timeout,
+        quorum: quorum(propagation.quorum),
+        settle: Duration::ZERO,
     }
 }
 
@@ -104,12 +192,17 @@ fn quorum(configured: ConfiguredQuorum) -> Quorum {
     }
 }
 
-fn configured(zone: &ZoneConfig) -> ConfiguredZone {
-    ConfiguredZone {
-        name: zone.zone.name.clone(),
-        name_servers: zone.name_servers.clone(),
-        resolvers: zone.resolvers.clone(),
+/// What is known beforehand of the zone `name`, from every table that has it.
+fn configured<T>(name: &ZoneName, bindings: &[(&T, &ZoneConfig)]) -> ConfiguredZone {
+    let mut zone = ConfiguredZone::named(name.clone());
+    for (_, binding) in bindings {
+        for (known, said) in
+            [(&mut zone.name_servers, &binding.name_servers), (&mut zone.resolvers, &binding.resolvers)]
+        {
+            known.extend(said.iter().filter(|server| !known.contains(server)).copied().collect::<Vec<_>>());
+        }
     }
+    zone
 }
 
 #[cfg(test)]
@@ -132,7 +225,7 @@ mod tests {
 
     fn through(routes: &Routes, apex: &str) -> Option<String> {
         let route = routes.to(&ZoneName::parse(apex).unwrap())?;
-        Some(format!("{} {}", route.credential.name(), route.zone.name))
+        Some(format!("{} {}", route.through(), route.sites[0].zone.name))
     }
 
     #[test]
@@ -148,5 +241,41 @@ mod tests {
         let routes = Routes::new(vec![bound("any", &[]), bound("one", &["a.test"])]);
         assert_eq!(through(&routes, "a.test").as_deref(), Some("one a.test"));
         assert_eq!(through(&routes, "d.test").as_deref(), Some("any d.test"));
+    }
+
+    /// A credential for `a.test`, which is at several providers.
+    fn one_of_several(name: &str, propagation: PropagationConfig, server: &str) -> BoundCredential {
+        let mut one = bound(name, &["a.test"]);
+        one.zones[0].multi_provider = true;
+        one.zones[0].propagation = propagation;
+        one.zones[0].name_servers = vec![server.parse().unwrap()];
+        one
+    }
+
+    #[test]
+    fn a_zone_at_several_providers_goes_through_each_by_the_stricter_rules() {
+        let minute = Duration::from_secs(60);
+        let one = PropagationConfig { timeout: 3 * minute, ..PropagationConfig::default() };
+        let other = PropagationConfig { timeout: minute, quorum: ConfiguredQuorum::All };
+        let routes = Routes::new(vec![
+            one_of_several("one", one, "192.0.2.1:53"),
+            one_of_several("other", other, "192.0.2.2:53"),
+        ]);
+        assert_eq!(through(&routes, "a.test").as_deref(), Some("one and other a.test"));
+        let apex = ZoneName::parse("a.test").unwrap();
+        let route = routes.to(&apex).unwrap();
+        assert_eq!((route.rules.timeout, route.rules.quorum), (3 * minute, Quorum::All));
+        let servers = &routes.zones().containing(apex.apex()).unwrap().name_servers;
+        assert_eq!(servers.len(), 2, "the servers of both are watched");
+        let name = Fqdn::parse("_acme-challenge.a.test").unwrap();
+        let records = route.records(&name, &TxtValue::parse("v").unwrap());
+        let credentials: Vec<&str> = records.iter().map(|record| record.credential.as_str()).collect();
+        assert_eq!(credentials, ["one", "other"]);
+    }
+
+    #[test]
+    fn a_zone_of_two_credentials_that_does_not_say_so_goes_through_the_first() {
+        let routes = Routes::new(vec![bound("one", &["a.test"]), bound("other", &["a.test"])]);
+        assert_eq!(through(&routes, "a.test").as_deref(), Some("one a.test"));
     }
 }

@@ -3,7 +3,7 @@
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
 use super::order::Place;
-use crate::acme::{self, AcmeError, ChallengeType};
+use crate::acme::{self, AcmeError};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
@@ -180,13 +180,8 @@ impl<'a> Run<'a> {
 
     /// The name that the record for `base` has at the CA.
     pub(super) fn challenge_name(&self, base: &Fqdn) -> Result<Fqdn, IssueError> {
-        let label = match self.request.certificate.challenge {
-            ChallengeType::DnsAccount01 => {
-                format!("{}._acme-challenge", acme::account_label(self.account.url()))
-            }
-            ChallengeType::DnsPersist01 => "_validation-persist".to_owned(),
-            _ => "_acme-challenge".to_owned(),
-        };
+        let label = self.request.certificate.challenge.label(Some(self.account.url()));
+        let label = label.expect("the account is known");
         base.child(&label).map_err(|source| IssueError::ChallengeName { name: base.clone(), source })
     }
 
@@ -286,7 +281,7 @@ impl<'a> Run<'a> {
         let mut zones = HashMap::new();
         let mut longest = SHORTEST_MEMORY;
         for place in &places {
-            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl)));
+            longest = longest.max(Duration::from_secs(u64::from(place.route.ttl())));
             zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
         }
         let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));

@@ -8,11 +8,12 @@ use cloudflare::endpoints::dns::dns::CreateDnsRecordParams;
 use cloudflare::endpoints::zones::zone::{ListZones, ListZonesParams};
 use cloudflare::framework::endpoint::spec::EndpointSpec;
 use cloudflare::framework::endpoint::{Method, RequestBody, serialize_query};
-use dns01_provider::http::HttpClient;
+use dns01_provider::http::{HttpClient, Request};
 use dns01_provider::{Fqdn, ProviderError, ProviderErrorKind, TxtValue, ZoneName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Zones of one page: the most that the service gives.
 const ZONES_PER_PAGE: u32 = 50;
@@ -64,6 +65,37 @@ pub(crate) struct Deletion {
     pub(crate) id: String,
 }
 
+/// What the service says of a token.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    /// Told only to those who may read tokens.
+    #[serde(default)]
+    pub(crate) policies: Vec<Policy>,
+}
+
+/// One thing that a token may do.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Policy {
+    #[serde(default)]
+    pub(crate) permission_groups: Vec<PermissionGroup>,
+    /// What it may be done to, by name.
+    #[serde(default)]
+    pub(crate) resources: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+/// A permission as the dashboard calls it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PermissionGroup {
+    #[serde(default)]
+    pub(crate) name: String,
+}
+
+/// A record's id that no record has.
+const NOBODYS_RECORD: &str = "ffffffffffffffffffffffffffffffff";
+
 /// Both clients of one credential.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -92,6 +124,33 @@ impl Api {
     /// The TXT records of the zone `id` that `place` means.
     pub(crate) async fn records(&self, id: &str, place: &Place) -> Result<Vec<ListedRecord>, ProviderError> {
         Ok(all_pages(&self.records, RECORDS_PER_PAGE, |page| TxtRecordsOf { id, place, page }).await?)
+    }
+
+    /// The zones that the credential which writes can see; `None` where it may not ask.
+    pub(crate) async fn zones_of_writer(&self) -> Result<Option<Vec<ListedZone>>, ProviderError> {
+        let page = |page| ListZones {
+            params: ListZonesParams {
+                page: Some(page),
+                per_page: Some(ZONES_PER_PAGE),
+                ..ListZonesParams::default()
+            },
+        };
+        unless_refused(all_pages(&self.records, ZONES_PER_PAGE, page).await)
+    }
+
+    /// What is at `path`, if the credential which writes may see it.
+    pub(crate) async fn sight<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
+        Ok(unless_refused(received(self.records.get(path)).await)?.and_then(|envelope| envelope.result))
+    }
+
+    /// Whether records of the zone `id` may be changed, found by the removal of one that does
+    /// not exist. The service looks at permissions first.
+    pub(crate) async fn may_change(&self, id: &str) -> Result<bool, ProviderError> {
+        let path = format!("zones/{id}/dns_records/{NOBODYS_RECORD}");
+        match received::<serde::de::IgnoredAny>(self.records.delete(&path)).await {
+            Ok(_) | Err(Failure::Gone(_)) => Ok(true),
+            refused => Ok(unless_refused(refused)?.is_some()),
+        }
     }
 
     /// Carries out `changes` in the zone `id`.
@@ -218,6 +277,20 @@ async fn send<E: EndpointSpec, T: DeserializeOwned>(
         let body = RawValue::from_string(body).expect("the endpoint wrote JSON");
         request = request.json(&body)?;
     }
+    received(request).await
+}
+
+/// `None` where the credential may not do this.
+fn unless_refused<T>(result: Result<T, Failure>) -> Result<Option<T>, ProviderError> {
+    use ProviderErrorKind::{Auth, NotFound, Permission};
+    match result.map_err(ProviderError::from) {
+        Ok(seen) => Ok(Some(seen)),
+        Err(error) if matches!(error.kind(), Auth | Permission | NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn received<T: DeserializeOwned>(request: Request<'_>) -> Result<Envelope<T>, Failure> {
     let reply = request.send().await?;
     if (200..300).contains(&reply.status()) {
         let envelope: Envelope<T> = reply.json()?;

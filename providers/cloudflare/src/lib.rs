@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod provider;
 mod recipe;
+mod scope;
 
 pub use config::{Authorization, Config};
 pub use provider::Cloudflare;

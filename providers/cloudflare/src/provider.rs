@@ -1,14 +1,17 @@
 //! The plugin: the provider contract over Cloudflare's API.
 
 use crate::api::{Api, BatchChanges, Deletion, ListedRecord, Place, unquoted};
-use crate::config::Config;
+use crate::config::{Authorization, Config};
 use crate::error::Failure;
+use crate::scope;
 use async_trait::async_trait;
 use cloudflare::endpoints::dns::dns::{CreateDnsRecordParams, DnsContent};
+use dns01_provider::recipe::by_zone;
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, Rate, Settings,
-    SettingsError, TxtChange, TxtValue, Zone, ZoneIds, ZoneName,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, Rate, ScopeNeed,
+    ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneIds, ZoneName,
 };
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,8 @@ const LARGEST_BATCH: usize = 200;
 const RATE: Rate = Rate::new(500, Duration::from_secs(300));
 /// The TTLs that every plan takes, in seconds.
 const TTLS: (u32, u32) = (60, 86_400);
+/// Zones that an audit looks at together.
+const ZONES_AT_ONCE: usize = 4;
 /// How often a change is made anew because somebody else changed the same records meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -28,6 +33,10 @@ const ATTEMPTS: usize = 3;
 pub struct Cloudflare {
     api: Api,
     ids: ZoneIds,
+    /// The Global API Key is used.
+    global: bool,
+    /// Zones are looked up with another token.
+    looks_up_apart: bool,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -38,7 +47,26 @@ impl Cloudflare {
     /// A provider with the credential of `config`; nothing is sent yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { api: Api::new(config), ids: ZoneIds::default() }
+        Self {
+            api: Api::new(config),
+            ids: ZoneIds::default(),
+            global: matches!(config.authorization, Authorization::GlobalKey { .. }),
+            looks_up_apart: config.zone_token.is_some(),
+        }
+    }
+
+    /// What can be done to each needed zone, or why it cannot be found.
+    async fn needed_zones(&self, needs: &[ScopeNeed]) -> Result<Vec<scope::Zone>, ProviderError> {
+        let mut looks = Vec::new();
+        for needs in by_zone(needs).into_values() {
+            looks.push(self.needed_zone(needs[0]));
+        }
+        iter(looks).buffered(ZONES_AT_ONCE).try_collect().await
+    }
+
+    async fn needed_zone(&self, need: &ScopeNeed) -> Result<scope::Zone, ProviderError> {
+        let id = self.ids.of(&need.zone, || self.look_up(&need.zone)).await;
+        scope::Zone::look(&self.api, &need.zone, &need.name, id).await
     }
 
     /// The id of the zone as the service lists it.
@@ -119,6 +147,21 @@ impl DnsProvider for Cloudflare {
             Some(Zone { name: ZoneName::parse(&one.name).ok()?, id: Some(one.id) })
         };
         Ok(Listing::Listed(listed.into_iter().filter_map(zone).collect()))
+    }
+
+    /// Found by looking, and by the removal of records that do not exist.
+    async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
+        let zones = self.needed_zones(needs).await?;
+        let mut audit = scope::Audit::of(&self.api, zones)?;
+        if self.global {
+            audit.global_key().await?;
+        } else {
+            audit.token().await?;
+        }
+        if self.looks_up_apart {
+            audit.look_up_token().await?;
+        }
+        Ok(audit.report())
     }
 }
 

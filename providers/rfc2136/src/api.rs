@@ -79,9 +79,23 @@ impl Session {
         Err(last)
     }
 
+    /// True if it signs.
+    pub(crate) fn has_key(&self) -> bool {
+        self.signer.is_some()
+    }
+
     /// Sends one UPDATE and reads the server's verdict.
     pub(crate) async fn update(&mut self, message: Message) -> Result<(), UpdateError> {
-        let reply = self.exchange(vec![message], true).await?.pop();
+        self.update_as(message, true).await
+    }
+
+    /// The same without a signature, as anybody could at this machine's address.
+    pub(crate) async fn update_unsigned(&mut self, message: Message) -> Result<(), UpdateError> {
+        self.update_as(message, false).await
+    }
+
+    async fn update_as(&mut self, message: Message, signed: bool) -> Result<(), UpdateError> {
+        let reply = self.exchange(vec![message], signed).await?.pop();
         match reply.map(|reply| reply.response_code) {
             Some(ResponseCode::NoError) => Ok(()),
             Some(code) => Err(UpdateError::Response(code)),
@@ -344,9 +358,21 @@ pub(crate) fn change_record(name: &Name, strings: Vec<&[u8]>, class: DNSClass, t
     record
 }
 
+/// The removal of one record of any type (RFC 2136 §2.5.4).
+pub(crate) fn removal(name: &Name, data: RData) -> Record {
+    let mut record = Record::from_rdata(name.clone(), 0, data);
+    record.dns_class = DNSClass::NONE;
+    record
+}
+
 /// "No CNAME stands at `name`", which holds under a wildcard too (RFC 2136 §2.4.3).
 pub(crate) fn no_alias_at(name: &Name) -> Record {
-    let mut record = Record::update0(name.clone(), 0, RecordType::CNAME);
+    nothing_at(name, RecordType::CNAME)
+}
+
+/// "No record of this type stands at `name`" (RFC 2136 §2.4.3).
+pub(crate) fn nothing_at(name: &Name, kind: RecordType) -> Record {
+    let mut record = Record::update0(name.clone(), 0, kind);
     record.dns_class = DNSClass::NONE;
     record.into_record_of_rdata()
 }

@@ -125,6 +125,11 @@ impl UpdateError {
         }
     }
 
+    /// True if the same message may be taken well later.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.kind(), ProviderErrorKind::Unavailable) && !matches!(self, Self::Malformed(_))
+    }
+
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Resolve { .. } => "check `server`; an address works without a resolver",

@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod provider;
 mod recipe;
+mod scope;
 
 pub use config::{Algorithm, Config, ServerAddress, TsigKey};
 pub use provider::Rfc2136;

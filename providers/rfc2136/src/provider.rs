@@ -3,11 +3,14 @@
 use crate::api::{self, Session, Sight};
 use crate::config::Config;
 use crate::error::UpdateError;
+use crate::scope::{self, Findings};
 use async_trait::async_trait;
+use dns01_provider::recipe::by_zone;
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, Settings, SettingsError, TxtChange,
-    TxtValue, Zone,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ScopeNeed, ScopeReport, Settings,
+    SettingsError, TxtChange, TxtValue, Zone,
 };
+use futures_util::future::try_join_all;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{DNSClass, Name, Record};
@@ -111,6 +114,25 @@ impl DnsProvider for Rfc2136 {
         // Somebody else's value may be no printable text, and is then none that we could hold.
         let texts = values.into_iter().filter_map(|value| String::from_utf8(value).ok());
         Ok(Listing::Listed(texts.filter_map(|text| TxtValue::parse(&text).ok()).collect()))
+    }
+
+    /// Found by updates that change nothing; zone by zone, each over a connection of its own.
+    async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
+        if needs.is_empty() {
+            let reason = "nothing is needed of it, and the server cannot be asked for its zones".to_owned();
+            return Ok(ScopeReport::CannotTell { reason });
+        }
+        let zones = by_zone(needs).into_values().map(|needs| async move {
+            let zone = &needs[0].zone;
+            let names: Vec<Name> = needs.iter().map(|need| wire_name(&need.name)).collect();
+            let probing = async {
+                let mut session = Session::open(&self.config, &self.signs_questions).await?;
+                scope::probe(&mut session, &wire_name(zone.name.apex()), &names).await
+            };
+            self.timed(zone, probing).await
+        });
+        let findings: Vec<Findings> = try_join_all(zones).await?;
+        Ok(scope::report(findings, self.config.tsig.is_some()))
     }
 }
 

@@ -71,6 +71,12 @@ impl Settings {
         self.0.keys().map(String::as_str)
     }
 
+    /// True if the keys of both say the same: they are about one credential.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// The provider's own configuration type.
     ///
     /// # Errors

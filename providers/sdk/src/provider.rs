@@ -237,3 +237,35 @@ pub enum ScopeReport {
         reason: String,
     },
 }
+
+impl ScopeReport {
+    /// What it comes to: something `missing` counts more than something beyond the needs
+    /// (`excess`), which is then told behind it; with neither, what was `probed` is.
+    #[must_use]
+    pub fn of(missing: Vec<String>, excess: Vec<String>, probed: Vec<String>) -> Self {
+        if !missing.is_empty() {
+            let beyond = excess.into_iter().map(|finding| format!("and beyond the needs: {finding}"));
+            return Self::NotEnough { findings: missing.into_iter().chain(beyond).collect() };
+        }
+        if excess.is_empty() {
+            Self::ExactlyEnough { probed }
+        } else {
+            Self::MoreThanNeeded { findings: excess }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_counts_more_than_what_is_too_much() {
+        let some = |text: &str| vec![text.to_owned()];
+        let of = |missing, excess| ScopeReport::of(missing, excess, some("p"));
+        assert_eq!(of(vec![], vec![]), ScopeReport::ExactlyEnough { probed: some("p") });
+        assert_eq!(of(vec![], some("e")), ScopeReport::MoreThanNeeded { findings: some("e") });
+        let findings = vec!["m".to_owned(), "and beyond the needs: e".to_owned()];
+        assert_eq!(of(some("m"), some("e")), ScopeReport::NotEnough { findings });
+    }
+}

@@ -94,7 +94,11 @@ listed = list(client.dns.records.list(zone_id=zone, type="TXT", name={"exact": n
 print(sorted(r.content for r in listed))
 client.dns.records.delete(one.id, zone_id=zone)
 client.dns.records.batch(zone_id=zone, deletes=[{"id": both.posts[0].id}])
-for attempt in (lambda: client.dns.records.create(zone_id=zone, **record("three")),
+print(client.user.tokens.verify().status)
+for attempt in (lambda: client.user.get(),
+                lambda: client.user.tokens.get("0" * 32),
+                lambda: client.page_rules.list(zone_id=zone),
+                lambda: client.dns.records.create(zone_id=zone, **record("three")),
                 lambda: client.dns.records.delete(one.id, zone_id=zone),
                 lambda: client.dns.records.list(zone_id="0" * 32),
                 lambda: client.zones.list(),
@@ -113,9 +117,33 @@ for attempt in (lambda: client.dns.records.create(zone_id=zone, **record("three"
         printed_by(&python, SCRIPT, &[stand.zone.id.as_deref().unwrap(), name.as_str()], &environment);
     assert_eq!(
         lines,
-        [r#"['"one"', '"three"', '"two"']"#, "400 81058", "404 81044", "403 10000", "403 0", "400 6003"]
+        [
+            r#"['"one"', '"three"', '"two"']"#,
+            "active",
+            "403 9109",
+            "403 9109",
+            "403 10000",
+            "400 81058",
+            "404 81044",
+            "403 10000",
+            "403 0",
+            "400 6003"
+        ]
     );
     assert_eq!(stand.values(&name), ["three"]);
+
+    const OWNER: &str = r#"
+import sys
+from cloudflare import Cloudflare
+client = Cloudflare(api_email="owner@example.test", api_key=sys.argv[1], max_retries=0)
+print([zone.name for zone in client.zones.list()])
+print(client.user.get().id, client.page_rules.list(zone_id=sys.argv[2]))
+print(client.user.tokens.get("%032x" % 1).policies[0].permission_groups[0].name)
+"#;
+    let key = stand.api.service().global_key("owner@example.test");
+    let base = [("CLOUDFLARE_BASE_URL", &*stand.api.url())];
+    let lines = printed_by(&python, OWNER, &[&key, stand.zone.id.as_deref().unwrap()], &base);
+    assert_eq!(lines, ["['example.test']", "00000000000000000000000000000001 []", "DNS Write"]);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The owner's key.
+const GLOBAL_KEY: &str = "c2547eb745079dac9320b638f5e225cf483cc";
 /// Octets of a token.
 const TOKEN_LENGTH: usize = 40;
 /// Records in one batch on the smallest plan.
@@ -23,14 +25,60 @@ const PER_PAGE: (usize, usize) = (100, 100);
 pub enum Access {
     /// `Zone / DNS / Edit` on the zone with this id.
     Edit(String),
+    /// `Zone / DNS / Read` on the zone with this id.
+    ReadRecords(String),
     /// `Zone / Zone / Read` on the zone with this id.
     Read(String),
+    /// `Zone / Zone Settings / Read` on the zone with this id.
+    Settings(String),
+    /// `Zone / Page Rules / Read` on the zone with this id.
+    PageRules(String),
+    /// `User / User Details / Read`.
+    UserDetails,
+    /// `User / API Tokens / Read`.
+    Tokens,
+}
+
+impl Access {
+    /// As the service calls the permission, and what it is for.
+    fn policy(&self) -> (&'static str, String) {
+        let zone = |id: &str| format!("com.cloudflare.api.account.zone.{id}");
+        let user = || format!("com.cloudflare.api.user.{}", hex(1));
+        match self {
+            Self::Edit(id) => ("DNS Write", zone(id)),
+            Self::ReadRecords(id) => ("DNS Read", zone(id)),
+            Self::Read(id) => ("Zone Read", zone(id)),
+            Self::Settings(id) => ("Zone Settings Read", zone(id)),
+            Self::PageRules(id) => ("Page Rules Read", zone(id)),
+            Self::UserDetails => ("User Details Read", user()),
+            Self::Tokens => ("API Tokens Read", user()),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug)]
+enum Caller {
+    /// A token with its place among all tokens.
+    Token(usize, Vec<Access>),
+    /// The owner's Global API Key.
+    Owner,
+}
+
+impl Caller {
+    fn may(&self, access: &Access) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Token(_, all) => all.contains(access),
+        }
+    }
 }
 
 /// The service.
 #[derive(Debug, Default)]
 pub struct Cloudflare {
     tokens: Mutex<Vec<(String, Vec<Access>)>>,
+    owner: Mutex<Option<String>>,
     stale: AtomicBool,
 }
 
@@ -50,6 +98,13 @@ impl Cloudflare {
         token
     }
 
+    /// The Global API Key of the owner with this address; there is only one owner.
+    #[must_use]
+    pub fn global_key(&self, email: &str) -> String {
+        *lock(&self.owner) = Some(email.to_owned());
+        GLOBAL_KEY.to_owned()
+    }
+
     /// A token of the right form; `number` 0 is never given to anybody.
     #[must_use]
     pub fn unknown_token(number: u64) -> String {
@@ -61,7 +116,17 @@ impl Cloudflare {
         self.stale.store(true, Ordering::SeqCst);
     }
 
-    fn access(&self, asked: &Asked) -> Result<Vec<Access>, Answer> {
+    fn caller(&self, asked: &Asked) -> Result<Caller, Answer> {
+        if let Some(key) = asked.header("x-auth-key") {
+            let owner = lock(&self.owner);
+            let known =
+                key == GLOBAL_KEY && owner.is_some() && asked.header("x-auth-email") == owner.as_deref();
+            return if known {
+                Ok(Caller::Owner)
+            } else {
+                Err(refusal(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"))
+            };
+        }
         let Some(header) = asked.header("authorization") else {
             return Err(refusal(401, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"));
         };
@@ -71,22 +136,58 @@ impl Cloudflare {
             return Err(chained(400, 6003, "Invalid request headers", chain));
         };
         let tokens = lock(&self.tokens);
-        let known = tokens.iter().find(|(one, _)| one == token);
-        known.map(|(_, access)| access.clone()).ok_or_else(|| refusal(403, 9109, "Invalid access token"))
+        let known = tokens.iter().position(|(one, _)| one == token);
+        let known = known.ok_or_else(|| refusal(403, 9109, "Invalid access token"))?;
+        Ok(Caller::Token(known, tokens[known].1.clone()))
+    }
+
+    /// `/user` and its tokens.
+    fn user(&self, asked: &Asked, caller: &Caller, rest: &[&str]) -> Result<Answer, Answer> {
+        only(asked, &[])?;
+        no_body(asked)?;
+        let unless = |access: Access| match caller.may(&access) {
+            true => Ok(()),
+            false => Err(refusal(403, 9109, "Unauthorized to access requested resource")),
+        };
+        match (rest, caller) {
+            ([], _) => {
+                unless(Access::UserDetails)?;
+                Ok(ok(&json!({ "id": hex(1), "email": "owner@example.test" })))
+            }
+            (["tokens", "verify"], Caller::Token(number, _)) => {
+                Ok(ok(&json!({ "id": hex(*number as u64 + 1), "status": "active" })))
+            }
+            (["tokens", id], _) if is_id(id) => {
+                unless(Access::Tokens)?;
+                let tokens = lock(&self.tokens);
+                let token = (1..).zip(tokens.iter()).find(|(number, _)| hex(*number) == **id);
+                let (_, (_, access)) = token.ok_or_else(|| no_route(asked))?;
+                let policies: Vec<Value> = access.iter().map(Access::policy).map(|(name, resource)| {
+                    json!({ "effect": "allow", "permission_groups": [{ "name": name }], "resources": { resource: "*" } })
+                }).collect();
+                Ok(ok(&json!({ "id": id, "status": "active", "policies": policies })))
+            }
+            _ => Err(no_route(asked)),
+        }
     }
 
     fn route(&self, asked: &Asked, held: &mut Held) -> Result<Answer, Answer> {
-        let access = self.access(asked)?;
+        let caller = self.caller(asked)?;
         let (method, segments) = (asked.method.as_str(), asked.path());
-        if let ("GET", ["zones"]) = (method, &segments[..]) {
-            no_body(asked)?;
-            return list_zones(asked, held, &access);
-        }
-        let (id, rest) = match &segments[..] {
-            ["zones", id, "dns_records", rest @ ..] if is_id(id) => (*id, rest),
+        let (id, rest) = match (method, &segments[..]) {
+            ("GET", ["zones"]) => {
+                no_body(asked)?;
+                return list_zones(asked, held, &caller);
+            }
+            ("GET", ["user", rest @ ..]) => return self.user(asked, &caller, rest),
+            ("GET", ["zones", id, what @ ("settings" | "pagerules")]) if is_id(id) => {
+                return about_zone(asked, &caller, id, what);
+            }
+            (_, ["zones", id, "dns_records", rest @ ..]) if is_id(id) => (*id, rest),
             _ => return Err(no_route(asked)),
         };
-        if !access.contains(&Access::Edit(id.to_owned())) {
+        let reads = method == "GET" && caller.may(&Access::ReadRecords(id.to_owned()));
+        if !(reads || caller.may(&Access::Edit(id.to_owned()))) {
             return Err(refusal(403, 10_000, "Authentication error"));
         }
         let number = held.next_number();
@@ -235,9 +336,23 @@ fn page(asked: &Asked, found: &[Value]) -> Result<Answer, Answer> {
     Ok(Answer::json(200, &body))
 }
 
-fn list_zones(asked: &Asked, held: &Held, access: &[Access]) -> Result<Answer, Answer> {
+/// Settings and page rules, of which nothing is told here.
+fn about_zone(asked: &Asked, caller: &Caller, id: &str, what: &str) -> Result<Answer, Answer> {
+    only(asked, &[])?;
+    no_body(asked)?;
+    let access = match what {
+        "settings" => Access::Settings(id.to_owned()),
+        _ => Access::PageRules(id.to_owned()),
+    };
+    match caller.may(&access) {
+        true => Ok(ok(&json!([]))),
+        false => Err(refusal(403, 10_000, "Authentication error")),
+    }
+}
+
+fn list_zones(asked: &Asked, held: &Held, caller: &Caller) -> Result<Answer, Answer> {
     only(asked, &["name", "status", "account.id", "match", "order", "direction", "page", "per_page"])?;
-    let visible = |zone: &&HeldZone| access.contains(&Access::Read(zone.id.clone()));
+    let visible = |zone: &&HeldZone| caller.may(&Access::Read(zone.id.clone()));
     if !held.zones.iter().any(|zone| visible(&zone)) {
         let needed = "Requires permission \"com.cloudflare.api.account.zone.list\" to list zones";
         return Err(refusal(403, 0, needed));

@@ -38,18 +38,30 @@ pub(super) fn ready() -> bool {
     query::serial(dns(ROOT), ".").is_some() && query::serial(dns(TLD), "test.").is_some()
 }
 
-/// Adds `zone` to the hidden primary, its records in `text`, its policy in `policy`.
+/// Adds `zone` to the hidden primary, its records in `text`, its policy (the whole statement) in
+/// `policy`.
 pub(super) fn add_zone(directory: &Path, zone: &str, text: &str, policy: &str, notify: &[SocketAddr]) {
-    let file = directory.join("bind").join(format!("{zone}.zone"));
-    std::fs::write(&file, text).expect("the rig's directory is writable");
+    std::fs::write(zone_file(directory, zone), text).expect("the rig's directory is writable");
+    configure_zone(directory, "addzone", zone, policy, notify);
+}
+
+/// Gives `zone`, which is there, another policy.
+pub(super) fn set_policy(directory: &Path, zone: &str, policy: &str, notify: &[SocketAddr]) {
+    configure_zone(directory, "modzone", zone, policy, notify);
+}
+
+fn configure_zone(directory: &Path, verb: &str, zone: &str, policy: &str, notify: &[SocketAddr]) {
+    let file = zone_file(directory, zone);
     let notify: String = notify.iter().map(|server| format!("{}; ", server.ip())).collect();
-    let options = format!(
-        "{{ type primary; file \"{}\"; also-notify {{ {notify}}}; update-policy {{ {policy} }}; }};",
-        file.display()
-    );
+    let options =
+        format!("{{ type primary; file \"{}\"; also-notify {{ {notify}}}; {policy} }};", file.display());
     let mut rndc = Command::new("rndc");
-    rndc.arg("-c").arg(directory.join("bind/rndc.conf")).args(["addzone", zone, "IN", "primary", &options]);
+    rndc.arg("-c").arg(directory.join("bind/rndc.conf")).args([verb, zone, "IN", "primary", &options]);
     run(&mut rndc, "");
+}
+
+fn zone_file(directory: &Path, zone: &str) -> PathBuf {
+    directory.join("bind").join(format!("{zone}.zone"))
 }
 
 /// Sends `lines` (`update add …`) as one UPDATE message, signed with the admin key, to any

@@ -1,9 +1,10 @@
 //! Knot DNS: `ns1` of every zone, and a primary that takes UPDATE where a test wants one.
 
-use super::Key;
-use super::address::{KNOT, PRIMARY};
+use super::address::{KNOT, PRIMARY, dns};
 use super::process::{Service, attempt, run, server};
+use super::{Key, query};
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
@@ -88,6 +89,33 @@ template:
     let mut command = server("knotd");
     command.arg("-c").arg(home.join("knot.conf"));
     Service::start("knotd", directory, &mut command)
+}
+
+/// Starts another Knot, at `address`, that serves `zone` and lets `key` do what the `acl:`
+/// sections in `rules` say, as they are written.
+pub(super) fn own(directory: &Path, address: Ipv4Addr, zone: &str, key: &Key, rules: &str) -> Service {
+    let home = directory.join(format!("knot.{address}"));
+    std::fs::create_dir_all(&home).expect("the rig's directory is writable");
+    let path = home.display();
+    let ids = rules.lines().filter_map(|line| line.trim().strip_prefix("- id: "));
+    let ids = ids.collect::<Vec<_>>().join(", ");
+    let (name, algorithm, secret) = (&key.name, key.algorithm.name(), &key.secret);
+    let configuration = format!(
+        "server:\n    rundir: {path}\n    listen: {address}@53\ndatabase:\n    storage: {path}\n    \
+         journal-db-max-size: 64M\n    kasp-db-max-size: 16M\n    timer-db-max-size: 16M\n    \
+         catalog-db-max-size: 16M\nlog:\n  - target: stderr\n    any: info\n\
+         key:\n  - id: {name}\n    algorithm: {algorithm}\n    secret: {secret}\n{rules}\n\
+         zone:\n  - domain: {zone}\n    storage: {path}\n    file: own.zone\n    acl: [{ids}]\n    \
+         zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\n    semantic-checks: off\n"
+    );
+    let text = format!("$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A {address}\n");
+    std::fs::write(home.join("own.zone"), text).expect("the rig's directory is writable");
+    std::fs::write(home.join("knot.conf"), configuration).expect("the rig's directory is writable");
+    let mut command = server("knotd");
+    command.arg("-c").arg(home.join("knot.conf"));
+    let mut service = Service::start(&format!("knotd.{address}"), directory, &mut command);
+    service.wait_ready(|| query::serial(dns(address), zone).is_some());
+    service
 }
 
 /// Whether it takes commands; it has no zone of its own to ask for.

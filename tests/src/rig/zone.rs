@@ -199,6 +199,13 @@ impl Zone {
         values
     }
 
+    /// Gives its key exactly the `update-policy` statement that is written here, and takes all
+    /// others away (BIND only).
+    pub fn set_policy(&self, statement: &str) {
+        let notify: Vec<SocketAddr> = self.secondaries.iter().map(|secondary| secondary.address()).collect();
+        bind::set_policy(&self.directory, &self.name, statement, &notify);
+    }
+
     /// UPDATE messages for this zone so far, refused ones too, without those of
     /// [`Zone::add`], [`Zone::remove`] and [`Zone::update`] (BIND only).
     #[must_use]

@@ -34,6 +34,7 @@ pub struct ZoneBuilder<'a> {
     grant: Grant,
     secondaries: Vec<Secondary>,
     held: Vec<Secondary>,
+    also_at_powerdns: bool,
     extra: Vec<NameServer>,
     records: String,
     ttl: u32,
@@ -52,6 +53,7 @@ impl<'a> ZoneBuilder<'a> {
             grant: Grant::default(),
             secondaries: Secondary::ALL.to_vec(),
             held: Vec::new(),
+            also_at_powerdns: false,
             extra: Vec::new(),
             records: String::new(),
             ttl: 60,
@@ -115,6 +117,13 @@ impl<'a> ZoneBuilder<'a> {
     pub fn hold(mut self, secondary: Secondary) -> Self {
         self.held.push(secondary);
         self
+    }
+
+    /// Served by PowerDNS as well, as `ns3`: a primary of another make that takes no transfer from
+    /// the first, as at a second provider. The same key may write there.
+    #[must_use]
+    pub fn also_at_powerdns(self) -> Self {
+        Self { also_at_powerdns: true, ..self.server("ns3", [POWERDNS]) }
     }
 
     /// One more name server, in the delegation and at the apex; nobody here serves it.
@@ -200,6 +209,9 @@ impl<'a> ZoneBuilder<'a> {
     fn serve(&self, zone: &Zone) {
         let text = self.text(zone);
         let (directory, name) = (&zone.directory, &zone.name);
+        if self.also_at_powerdns {
+            powerdns::add_zone(directory, name, &text, [&zone.key, &zone.admin]);
+        }
         match self.primary {
             Primary::Bind => {
                 let notify: Vec<SocketAddr> =
@@ -236,7 +248,7 @@ impl<'a> ZoneBuilder<'a> {
 
     fn policy(&self, zone: &Zone) -> String {
         let (admin, key) = (&zone.admin.name, &zone.key.name);
-        let mut policy = format!("grant \"{admin}\" zonesub ANY; ");
+        let mut policy = format!("update-policy {{ grant \"{admin}\" zonesub ANY; ");
         match &self.grant {
             Grant::AnyTxtBut(names) => {
                 for name in names {
@@ -252,6 +264,6 @@ impl<'a> ZoneBuilder<'a> {
                 }
             }
         }
-        policy
+        policy + "};"
     }
 }

@@ -334,3 +334,37 @@ async fn an_empty_batch_asks_nobody() {
     let server = Server::with(Quirk::Silent).await;
     server.provider_within(Duration::from_millis(50)).apply(&zone(), &[]).await.unwrap();
 }
+
+fn needs(hosts: &[&str]) -> Vec<ScopeNeed> {
+    hosts.iter().map(|host| ScopeNeed { zone: zone(), name: fqdn(host) }).collect()
+}
+
+#[tokio::test]
+async fn no_probe_of_an_audit_could_change_a_record_of_anybody() {
+    let server = Server::with(Quirk::None).await;
+    let report = server.provider().audit_scope(&needs(&["a", "b"])).await.unwrap();
+    assert!(matches!(report, ScopeReport::MoreThanNeeded { .. }), "this server takes everything: {report:?}");
+    let updates = server.updates();
+    assert!(updates.len() > 5, "{}", updates.len());
+    for (message, record) in
+        updates.iter().flat_map(|one| one.authorities.iter().map(move |record| (one, record)))
+    {
+        assert_eq!(record.dns_class, DNSClass::NONE, "it removes one record, and adds none: {record}");
+        let nobodys = record.data.to_string().contains("dns01-scope-");
+        let guarded = message.answers.iter().any(|prerequisite| {
+            (&prerequisite.name, prerequisite.record_type()) == (&record.name, record.record_type())
+                && prerequisite.dns_class == DNSClass::NONE
+        });
+        assert!(nobodys || guarded, "somebody may have it: {record}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_at_a_needed_name_is_missing() {
+    let server = Server::with(Quirk::RefusesSecond).await;
+    let report = server.provider().audit_scope(&needs(&["a"])).await.unwrap();
+    let ScopeReport::NotEnough { findings } = report else { panic!("{report:?}") };
+    assert_eq!(findings[0], format!("it may not write TXT at `{}`", fqdn("a")));
+    let silent = Server::with(Quirk::Silent).await.provider_within(Duration::from_millis(50));
+    assert!(silent.audit_scope(&needs(&["a"])).await.unwrap_err().is_retryable());
+}
