@@ -6,6 +6,8 @@ use dns01_provider::Plugin;
 pub(crate) const PLUGINS: &[Plugin] = &[
     #[cfg(feature = "cloudflare")]
     dns01_provider_cloudflare::PLUGIN,
+    #[cfg(feature = "digitalocean")]
+    dns01_provider_digitalocean::PLUGIN,
     #[cfg(feature = "exec")]
     dns01_provider_exec::PLUGIN,
     #[cfg(feature = "httpreq")]

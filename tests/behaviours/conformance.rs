@@ -1,6 +1,7 @@
 //! The conformance suite against every provider, one a module.
 
 mod cloudflare;
+mod digitalocean;
 mod exec;
 mod fake;
 mod httpreq;

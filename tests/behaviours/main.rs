@@ -39,6 +39,7 @@ mod stand;
 mod state_directory;
 mod sub_zone;
 mod terminal;
+mod through_fakes_2;
 mod turns;
 mod two_processes;
 mod txt;

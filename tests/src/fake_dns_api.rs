@@ -20,6 +20,7 @@
 //! It runs on a runtime of its own; dropping it closes everything.
 
 pub mod cloudflare;
+pub mod digitalocean;
 mod exchange;
 mod held;
 mod server;
