@@ -23,6 +23,7 @@ pub mod cloudflare;
 pub mod digitalocean;
 mod exchange;
 mod held;
+pub mod hetzner;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};
