@@ -8,10 +8,14 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "desec")]
     dns01_provider_desec::PLUGIN,
+    #[cfg(feature = "digitalocean")]
+    dns01_provider_digitalocean::PLUGIN,
     #[cfg(feature = "exec")]
     dns01_provider_exec::PLUGIN,
     #[cfg(feature = "google")]
     dns01_provider_google::PLUGIN,
+    #[cfg(feature = "hetzner")]
+    dns01_provider_hetzner::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
     #[cfg(feature = "powerdns")]

@@ -2,9 +2,11 @@
 
 mod cloudflare;
 mod desec;
+mod digitalocean;
 mod exec;
 mod fake;
 mod google;
+mod hetzner;
 mod httpreq;
 mod memory;
 mod powerdns;

@@ -41,6 +41,7 @@ mod state_directory;
 mod sub_zone;
 mod terminal;
 mod through_fakes;
+mod through_fakes_2;
 mod through_fakes_3;
 mod turns;
 mod two_processes;

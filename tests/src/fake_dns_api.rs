@@ -21,9 +21,11 @@
 
 pub mod cloudflare;
 pub mod desec;
+pub mod digitalocean;
 mod exchange;
 pub mod google;
 mod held;
+pub mod hetzner;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};

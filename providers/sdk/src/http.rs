@@ -75,7 +75,13 @@ impl Credentials {
     /// `Authorization: Bearer …` (RFC 6750 §2.1).
     #[must_use]
     pub fn bearer(token: SecretRef) -> Self {
-        Self(Proof::Header { name: header::AUTHORIZATION, prefix: "Bearer ", secret: token })
+        Self::authorization("Bearer ", token)
+    }
+
+    /// `Authorization: …` in a scheme of the service's own; `scheme` ends with a blank.
+    #[must_use]
+    pub fn authorization(scheme: &'static str, secret: SecretRef) -> Self {
+        Self(Proof::Header { name: header::AUTHORIZATION, prefix: scheme, secret })
     }
 
     /// `Authorization: Token …`, as services made with Django REST framework want it.

@@ -96,6 +96,8 @@ pub struct Limits {
     pub values_per_name: Option<usize>,
     /// The smallest TTL in seconds that the service takes.
     pub smallest_ttl: u32,
+    /// Characters that no value may have; none of them is in a challenge's.
+    pub refused_characters: &'static [char],
     /// False where values cannot be removed (acme-dns lets them roll).
     pub can_remove: bool,
     /// True where an `apply` that fails with a permanent error has added nothing.
@@ -104,7 +106,7 @@ pub struct Limits {
 
 impl Limits {
     /// What holds for a service that names no limits: a batch of `batch`, 4 calls in flight,
-    /// 30 s a call, TTLs from 1 s, removal possible, not atomic.
+    /// 30 s a call, TTLs from 1 s, values of any characters, removal possible, not atomic.
     #[must_use]
     pub fn new(batch: Batch) -> Self {
         Self {
@@ -115,6 +117,7 @@ impl Limits {
             call_timeout: Duration::from_secs(30),
             values_per_name: None,
             smallest_ttl: 1,
+            refused_characters: &[],
             can_remove: true,
             atomic: false,
         }

@@ -4,6 +4,7 @@
 //! bucket would let twice as many through in some spans, so the calls themselves are remembered:
 //! as many as the largest rate allows.
 
+use crate::error::{ProviderError, ProviderErrorKind};
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -93,6 +94,23 @@ impl Pace {
             tokio::time::sleep(wait).await;
         }
     }
+
+    /// The same for a plugin whose calls may not wait as long as the longest rate lasts.
+    ///
+    /// # Errors
+    /// The wait would be longer than `longest`: a refusal for rate that says how long.
+    pub async fn turn_within(&self, longest: Duration) -> Result<(), ProviderError> {
+        while let Err(wait) = self.take() {
+            if wait > longest {
+                let message = "the service's allowance for requests is used up";
+                return Err(
+                    ProviderError::new(ProviderErrorKind::RateLimited, message).with_retry_after(wait)
+                );
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +144,18 @@ mod tests {
             assert_eq!(pace.take(), Ok(()));
         }
         assert!(pace.taken.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_longer_than_allowed_is_refused_at_once_and_says_how_long() {
+        let pace = Pace::new(&[Rate::per_second(1), Rate::per_minute(2)]);
+        let (start, longest) = (Instant::now(), Duration::from_secs(5));
+        assert!(pace.turn_within(longest).await.is_ok());
+        assert!(pace.turn_within(longest).await.is_ok());
+        let error = pace.turn_within(longest).await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(59)));
+        assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::RateLimited, true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ enum Flaw {
     ListsNothing,
     /// Cuts values at 255 octets.
     CutsValues,
+    /// Takes no backslash.
+    TakesNoBackslash,
     /// Carries out the first ten changes only.
     ShortBatch,
     /// Carries out what comes before the forbidden name.
@@ -78,6 +80,7 @@ impl Flawed {
                 let text: String = value.as_str().chars().take(255).collect();
                 after.values.push(TxtValue::parse(&text).unwrap());
             }
+            Some(Flaw::TakesNoBackslash) if value.as_str().contains('\\') => return invalid("a backslash"),
             Some(Flaw::LosesUpdates) => {
                 tokio::task::yield_now().await;
                 after.values.retain(|present| present != value);
@@ -183,6 +186,7 @@ async fn each_flaw_is_found_by_the_promise_that_it_breaks() {
         (Flaw::SetsTtl, Promise::TtlKept),
         (Flaw::ListsNothing, Promise::Listed),
         (Flaw::CutsValues, Promise::LongValue),
+        (Flaw::TakesNoBackslash, Promise::LongValue),
         (Flaw::ShortBatch, Promise::FullBatch),
         (Flaw::HalfBatch, Promise::RefusedBatch),
         (Flaw::PassingRefusal, Promise::RefusedBatch),
@@ -244,6 +248,16 @@ async fn what_a_service_cannot_do_is_reported_with_its_reason() {
     assert_eq!(reason(Promise::FullBatch), "a call carries one change");
     assert!(report.to_string().contains("n/a: values cannot be removed"), "{report}");
     assert_eq!(*report.verdict(Promise::SideBySide), Verdict::Kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_character_that_a_service_refuses_is_left_out_where_that_is_declared() {
+    let mut limits = Limits::new(Batch::Zone(100));
+    limits.refused_characters = &['\\'];
+    let report = run(&subject(Some(Flaw::TakesNoBackslash), Some(limits.clone()))).await;
+    assert_eq!(*report.verdict(Promise::LongValue), Verdict::Kept, "{report}");
+    let report = run(&subject(Some(Flaw::CutsValues), Some(limits))).await;
+    assert!(matches!(report.verdict(Promise::LongValue), Verdict::Broken(_)), "{report}");
 }
 
 #[tokio::test(start_paused = true)]

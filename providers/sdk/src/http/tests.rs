@@ -68,6 +68,17 @@ async fn a_rotated_secret_is_used_by_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_scheme_of_the_services_own_is_sent_before_the_secret() {
+    let service = Service::answering(vec![answer("401 Unauthorized", "bad Apikey t0ken")]).await;
+    let token = SecretRef::Literal(SecretString::from("t0ken"));
+    let credentials = Credentials::authorization("Apikey ", token);
+    let client = HttpClient::builder(&service.address).unwrap().credentials(credentials).build();
+    let error = client.get("domains").send().await.unwrap().error();
+    assert!(service.asked()[0].contains("authorization: Apikey t0ken\r\n"));
+    assert!(!error.to_string().contains("t0ken"), "{error}");
+}
+
+#[tokio::test]
 async fn a_name_and_a_password_are_sent_as_basic_authentication() {
     let service = Service::answering(vec![answer("200 OK", "")]).await;
     let password = SecretRef::Literal(SecretString::from("open sesame"));
