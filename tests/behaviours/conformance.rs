@@ -6,6 +6,7 @@ mod exec;
 mod fake;
 mod httpreq;
 mod memory;
+mod porkbun;
 mod powerdns;
 mod rfc2136;
 mod table;

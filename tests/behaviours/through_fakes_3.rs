@@ -1,7 +1,8 @@
-//! A wildcard from Pebble, for zones whose records are written through the APIs of deSEC,
-//! Porkbun and Linode.
+//! A wildcard from Pebble, for zones whose records are written through the APIs of deSEC and
+//! Porkbun.
 
 use dns01_tests::fake_dns_api::desec::{Desec, Policy};
+use dns01_tests::fake_dns_api::porkbun::Porkbun;
 use dns01_tests::fake_dns_api::{FakeDnsApi, Service};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
 use dns01_tests::program::dns01;
@@ -61,4 +62,17 @@ fn a_wildcard_is_issued_with_a_desec_token_for_one_name() {
     through.issue("desec", &[("DESEC_TOKEN", &token), ("DESEC_BASE_URL", &through.api.url())]);
     let writes = through.api.count(&format!("PATCH /domains/{}/rrsets/", through.zone.name()));
     assert_eq!(writes, 2, "both values at once, each way: {:?}", through.api.requests());
+}
+
+#[test]
+fn a_wildcard_is_issued_with_porkbun_keys_for_one_domain() {
+    let through = Through::new(Porkbun::new());
+    let (key, secret) = through.api.service().keys(Some(&[through.zone.name()]));
+    let environment = [
+        ("PORKBUN_API_KEY", key.as_str()),
+        ("PORKBUN_SECRET_API_KEY", &secret),
+        ("PORKBUN_BASE_URL", &through.api.url()),
+    ];
+    through.issue("porkbun", &environment);
+    assert_eq!(through.api.requests().len(), 4, "one for each value, each way: {:?}", through.api.requests());
 }
