@@ -12,6 +12,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_exec::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "linode")]
+    dns01_provider_linode::PLUGIN,
     #[cfg(feature = "porkbun")]
     dns01_provider_porkbun::PLUGIN,
     #[cfg(feature = "powerdns")]

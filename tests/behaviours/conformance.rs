@@ -5,6 +5,7 @@ mod desec;
 mod exec;
 mod fake;
 mod httpreq;
+mod linode;
 mod memory;
 mod porkbun;
 mod powerdns;

@@ -1,7 +1,8 @@
-//! A wildcard from Pebble, for zones whose records are written through the APIs of deSEC and
-//! Porkbun.
+//! A wildcard from Pebble, for zones whose records are written through the APIs of deSEC,
+//! Porkbun and Linode.
 
 use dns01_tests::fake_dns_api::desec::{Desec, Policy};
+use dns01_tests::fake_dns_api::linode::Linode;
 use dns01_tests::fake_dns_api::porkbun::Porkbun;
 use dns01_tests::fake_dns_api::{FakeDnsApi, Service};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
@@ -75,4 +76,14 @@ fn a_wildcard_is_issued_with_porkbun_keys_for_one_domain() {
     ];
     through.issue("porkbun", &environment);
     assert_eq!(through.api.requests().len(), 4, "one for each value, each way: {:?}", through.api.requests());
+}
+
+#[test]
+fn a_wildcard_is_issued_with_a_linode_token_for_one_domain() {
+    let through = Through::new(Linode::new());
+    let token = through.api.service().token("domains:read_write", Some(&[(&through.id, true)]));
+    let root = through.api.url().trim_end_matches("/v4").to_owned();
+    through.issue("linode", &[("LINODE_TOKEN", &token), ("LINODE_URL", &root)]);
+    let lists = through.api.count(&format!("GET /domains/{}/records", through.id));
+    assert_eq!(lists, 1, "what was created is removed by its id: {:?}", through.api.requests());
 }

@@ -23,6 +23,7 @@ pub mod cloudflare;
 pub mod desec;
 mod exchange;
 mod held;
+pub mod linode;
 pub mod porkbun;
 mod server;
 
