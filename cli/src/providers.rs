@@ -18,6 +18,10 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_hetzner::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "linode")]
+    dns01_provider_linode::PLUGIN,
+    #[cfg(feature = "porkbun")]
+    dns01_provider_porkbun::PLUGIN,
     #[cfg(feature = "powerdns")]
     dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]

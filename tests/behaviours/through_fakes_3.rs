@@ -2,6 +2,8 @@
 //! Porkbun and Linode.
 
 use dns01_tests::fake_dns_api::desec::{Desec, Policy};
+use dns01_tests::fake_dns_api::linode::Linode;
+use dns01_tests::fake_dns_api::porkbun::Porkbun;
 use dns01_tests::fake_dns_api::{FakeDnsApi, Service};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
 use dns01_tests::program::dns01;
@@ -61,4 +63,27 @@ fn a_wildcard_is_issued_with_a_desec_token_for_one_name() {
     through.issue("desec", &[("DESEC_TOKEN", &token), ("DESEC_BASE_URL", &through.api.url())]);
     let writes = through.api.count(&format!("PATCH /domains/{}/rrsets/", through.zone.name()));
     assert_eq!(writes, 2, "both values at once, each way: {:?}", through.api.requests());
+}
+
+#[test]
+fn a_wildcard_is_issued_with_porkbun_keys_for_one_domain() {
+    let through = Through::new(Porkbun::new());
+    let (key, secret) = through.api.service().keys(Some(&[through.zone.name()]));
+    let environment = [
+        ("PORKBUN_API_KEY", key.as_str()),
+        ("PORKBUN_SECRET_API_KEY", &secret),
+        ("PORKBUN_BASE_URL", &through.api.url()),
+    ];
+    through.issue("porkbun", &environment);
+    assert_eq!(through.api.requests().len(), 4, "one for each value, each way: {:?}", through.api.requests());
+}
+
+#[test]
+fn a_wildcard_is_issued_with_a_linode_token_for_one_domain() {
+    let through = Through::new(Linode::new());
+    let token = through.api.service().token("domains:read_write", Some(&[(&through.id, true)]));
+    let root = through.api.url().trim_end_matches("/v4").to_owned();
+    through.issue("linode", &[("LINODE_TOKEN", &token), ("LINODE_URL", &root)]);
+    let lists = through.api.count(&format!("GET /domains/{}/records", through.id));
+    assert_eq!(lists, 1, "what was created is removed by its id: {:?}", through.api.requests());
 }

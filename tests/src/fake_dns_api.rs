@@ -26,6 +26,8 @@ mod exchange;
 pub mod google;
 mod held;
 pub mod hetzner;
+pub mod linode;
+pub mod porkbun;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};

@@ -9,6 +9,7 @@
 //! | [`record`] | [`Zone`], [`TxtValue`], [`TxtChange`]; a value's presentation format |
 //! | [`rate`] | [`Rate`] and [`Pace`]: how often a service may be called |
 //! | [`recipe`] | [`Recipe`]: the smallest credential that will do |
+//! | [`record_ids`] | [`RecordIds`]: ids of records that were created |
 //! | [`rrset`] | single values at services that know whole RRsets only |
 //! | [`provider`] | [`DnsProvider`], its [`Limits`] and its answers |
 //! | [`credential`] | [`Credential`]: the one layer through which providers are called |
@@ -32,6 +33,7 @@ pub mod provider;
 pub mod rate;
 pub mod recipe;
 pub mod record;
+pub mod record_ids;
 pub mod rrset;
 pub mod secret;
 pub mod zone_ids;
@@ -47,6 +49,7 @@ pub use provider::{
 pub use rate::{Pace, Rate};
 pub use recipe::Recipe;
 pub use record::{TxtChange, TxtRecords, TxtValue, TxtValueError, Zone};
+pub use record_ids::RecordIds;
 pub use rrset::{Rrset, RrsetRecord};
 pub use secret::{SecretError, SecretRef};
 pub use zone_ids::ZoneIds;
