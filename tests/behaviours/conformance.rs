@@ -7,4 +7,5 @@ mod httpreq;
 mod memory;
 mod powerdns;
 mod rfc2136;
+mod route53;
 mod table;

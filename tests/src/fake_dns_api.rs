@@ -22,6 +22,7 @@
 pub mod cloudflare;
 mod exchange;
 mod held;
+pub mod route53;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};
