@@ -12,7 +12,7 @@ mod xml;
 
 pub use policy::Statement;
 pub use signature::Key;
-pub use tokens::TokenService;
+pub use tokens::{Metadata, TokenService};
 
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
 use change::{Change, changes, record};

@@ -1,10 +1,17 @@
-//! The token service beside it: temporary keys of roles.
+//! What gives temporary keys: the token service, for roles, and the metadata of a container or an
+//! instance.
 
 use super::super::{Answer, Asked, Held, Service, lock};
 use super::signature::Keys;
 use super::xml::{escaped, tag};
 use super::{Key, Statement};
+use hyper::header::HeaderName;
 use std::sync::{Arc, Mutex};
+
+/// The path at which an instance's keys are, and the name of its role.
+const INSTANCE_KEYS: [&str; 5] = ["latest", "meta-data", "iam", "security-credentials", "dns01"];
+/// What an instance is asked for before its keys.
+const INSTANCE_TOKEN: &str = "instance-metadata-token-0001";
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -142,6 +149,66 @@ impl Service for TokenService {
 
     fn throttled(&self) -> Answer {
         refusal(400, "Throttling", "Rate exceeded")
+    }
+}
+
+/// The metadata of a machine that has a role: of a container at `/keys`, with the token that it is
+/// given, and of an instance (IMDSv2).
+#[derive(Debug)]
+pub struct Metadata {
+    key: Key,
+    container_token: String,
+}
+
+impl Metadata {
+    /// A machine whose role has `key`.
+    #[must_use]
+    pub fn new(key: &Key, container_token: &str) -> Self {
+        Self { key: key.clone(), container_token: container_token.to_owned() }
+    }
+}
+
+impl Service for Metadata {
+    fn base(&self) -> &'static str {
+        ""
+    }
+
+    fn identifier(&self, number: u64) -> String {
+        number.to_string()
+    }
+
+    fn answer(&self, asked: &Asked, _: &mut Held) -> Answer {
+        let ends = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+        let keys = serde_json::json!({
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "LastUpdated": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "AccessKeyId": self.key.id,
+            "SecretAccessKey": self.key.secret,
+            "Token": self.key.token,
+            "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        });
+        let trusted = asked.header("x-aws-ec2-metadata-token") == Some(INSTANCE_TOKEN);
+        match (asked.method.as_str(), &asked.path()[..]) {
+            ("GET", ["keys"]) if asked.header("authorization") == Some(&self.container_token) => {
+                Answer::json(200, &keys)
+            }
+            ("PUT", ["latest", "api", "token"])
+                if asked.header("x-aws-ec2-metadata-token-ttl-seconds").is_some() =>
+            {
+                let token = Answer::text(200, "text/plain", INSTANCE_TOKEN);
+                token.with(HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds"), "21600")
+            }
+            ("GET", ["latest", "meta-data", "iam", "security-credentials", ""]) if trusted => {
+                Answer::text(200, "text/plain", INSTANCE_KEYS[4])
+            }
+            ("GET", path) if trusted && path == INSTANCE_KEYS => Answer::json(200, &keys),
+            _ => Answer::page(401, "Unauthorized"),
+        }
+    }
+
+    fn throttled(&self) -> Answer {
+        Answer::page(429, "Too many requests")
     }
 }
 
