@@ -26,6 +26,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]
     dns01_provider_rfc2136::PLUGIN,
+    #[cfg(feature = "route53")]
+    dns01_provider_route53::PLUGIN,
 ];
 
 #[cfg(test)]

@@ -1,27 +1,18 @@
 //! A wildcard from Pebble, for a zone whose records are written through Cloudflare's API.
 
+use crate::fake_zone::served;
 use dns01_tests::fake_dns_api::FakeDnsApi;
 use dns01_tests::fake_dns_api::cloudflare::{Access, Cloudflare};
-use dns01_tests::fault_names::{Behaviour, FaultServer};
 use dns01_tests::program::dns01;
 use dns01_tests::rig::Rig;
-use hickory_proto::rr::RecordType;
 
 #[test]
 fn a_wildcard_is_issued_with_a_cloudflare_token_alone() {
     let rig = Rig::get();
-    let address = rig.network().address(53);
-    let zone = rig.zone().secondaries(&[]).server("ns", [address]).create();
-    let names = FaultServer::start((address, 53).into(), Behaviour::good()).unwrap();
-    names.zone(zone.name());
-    names.add(zone.name(), RecordType::NS, &format!("{}.", zone.host("ns")));
-    names.add(&zone.host("ns"), RecordType::A, &address.to_string());
-
     let api = FakeDnsApi::start(Cloudflare::new()).unwrap();
-    let id = api.zone(zone.name());
+    let (zone, id) = served(&api);
     api.add(&id, &zone.challenge(), "TXT", 300, "somebody else's");
     let token = api.service().token(&[Access::Edit(id.clone()), Access::Read(id.clone())]);
-    api.serve(names);
 
     let program = dns01(rig)
         .ca(rig, rig.ca_directory())

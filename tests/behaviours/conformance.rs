@@ -13,4 +13,5 @@ mod memory;
 mod porkbun;
 mod powerdns;
 mod rfc2136;
+mod route53;
 mod table;

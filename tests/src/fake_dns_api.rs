@@ -28,6 +28,7 @@ mod held;
 pub mod hetzner;
 pub mod linode;
 pub mod porkbun;
+pub mod route53;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};

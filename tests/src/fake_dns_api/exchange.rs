@@ -96,6 +96,8 @@ pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// How long it is held back.
+    pub(super) delay: Duration,
 }
 
 impl Answer {
@@ -130,7 +132,7 @@ impl Answer {
         let status = StatusCode::from_u16(status).expect("the fake answers with status codes");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Self { status, headers, body: body.into() }
+        Self { status, headers, body: body.into(), delay: Duration::ZERO }
     }
 
     /// Adds a header.
@@ -153,6 +155,10 @@ impl Answer {
 /// What may happen to one request.
 #[derive(Debug, Clone)]
 pub enum Fault {
+    /// Nothing: this request passes, and the next fault in line is for the next one.
+    Nothing,
+    /// The work is done, and the reply comes this much later.
+    Late(Duration),
     /// The work is done and the connection closed without a reply.
     ReplyLost,
     /// This reply instead of any work.
@@ -240,7 +246,8 @@ impl<S: Service> Exchange<S> {
         let fault = lock(&self.faults).pop_front();
         let work = || self.edit(|service, held| service.answer(&asked, held));
         match fault {
-            None => Some(work()),
+            None | Some(Fault::Nothing) => Some(work()),
+            Some(Fault::Late(delay)) => Some(Answer { delay, ..work() }),
             Some(Fault::ReplyLost) => {
                 work();
                 None

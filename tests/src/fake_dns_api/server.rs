@@ -79,6 +79,9 @@ async fn answer<S: Service>(
     let Some(answer) = exchange.answer(&head, body) else {
         return Err(io::Error::other("the test ends the connection"));
     };
+    if !answer.delay.is_zero() {
+        tokio::time::sleep(answer.delay).await;
+    }
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;

@@ -261,6 +261,16 @@ async fn a_character_that_a_service_refuses_is_left_out_where_that_is_declared()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_peer_cannot_carry_is_left_out_with_its_reason() {
+    let flawed = subject(Some(Flaw::LosesUpdates), None);
+    let report = run(&flawed.leaving_out(Promise::Concurrent, "the emulator loses updates")).await;
+    report.assert_kept();
+    let reason = Verdict::NotApplicable("the emulator loses updates".to_owned());
+    assert_eq!(*report.verdict(Promise::Concurrent), reason);
+    assert_eq!(*report.verdict(Promise::SideBySide), Verdict::Kept);
+}
+
+#[tokio::test(start_paused = true)]
 #[should_panic(expected = "BROKEN")]
 async fn a_broken_promise_fails_the_test_that_asserts_the_report() {
     run(&subject(Some(Flaw::Replaces), None)).await.assert_kept();
