@@ -100,6 +100,9 @@ pub struct Limits {
     pub can_remove: bool,
     /// True where an `apply` that fails with a permanent error has added nothing.
     pub atomic: bool,
+    /// True where only the values of dns-01 challenges are taken (RFC 8555 §8.4): 43 characters
+    /// of base64url.
+    pub challenges_only: bool,
 }
 
 impl Limits {
@@ -117,6 +120,7 @@ impl Limits {
             smallest_ttl: 1,
             can_remove: true,
             atomic: false,
+            challenges_only: false,
         }
     }
 }
