@@ -4,6 +4,8 @@ use dns01_provider::Plugin;
 
 /// The providers that this program has.
 pub(crate) const PLUGINS: &[Plugin] = &[
+    #[cfg(feature = "acme-dns")]
+    dns01_provider_acme_dns::PLUGIN,
     #[cfg(feature = "cloudflare")]
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "desec")]

@@ -1,5 +1,6 @@
 //! The conformance suite against every provider, one a module.
 
+mod acme_dns;
 mod cloudflare;
 mod desec;
 mod digitalocean;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps tells what broke")]
 
 mod accounts;
+mod acme_dns;
 mod after_a_failed_validation;
 mod alias;
 mod apex_and_wildcard;

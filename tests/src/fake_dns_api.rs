@@ -19,6 +19,7 @@
 //!
 //! It runs on a runtime of its own; dropping it closes everything.
 
+pub mod acme_dns;
 pub mod cloudflare;
 pub mod desec;
 pub mod digitalocean;

@@ -142,6 +142,13 @@ pub trait Observer: fmt::Debug + Send + Sync {
     /// It cannot be done at the moment.
     async fn write(&self, zone: &Zone, name: &Fqdn, records: &TxtRecords) -> Result<(), String>;
 
+    /// A name in `zone` that nobody has used yet, where the service makes the names; elsewhere
+    /// the suite makes them up.
+    fn fresh_name(&self, zone: &Zone) -> Option<Fqdn> {
+        let _ = zone;
+        None
+    }
+
     /// How often the zones were listed so far, where the service counts it.
     async fn zone_listings(&self) -> Option<u64> {
         None

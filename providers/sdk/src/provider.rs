@@ -102,6 +102,9 @@ pub struct Limits {
     pub can_remove: bool,
     /// True where an `apply` that fails with a permanent error has added nothing.
     pub atomic: bool,
+    /// True where only the values of dns-01 challenges are taken (RFC 8555 §8.4): 43 characters
+    /// of base64url.
+    pub challenges_only: bool,
 }
 
 impl Limits {
@@ -120,6 +123,7 @@ impl Limits {
             refused_characters: &[],
             can_remove: true,
             atomic: false,
+            challenges_only: false,
         }
     }
 }

@@ -34,7 +34,13 @@ impl<'a> Bench<'a> {
 
     /// A challenge name that nobody else uses.
     pub(super) fn place(&self) -> Fqdn {
-        place_in(&self.subject.zone)
+        self.place_in(&self.subject.zone)
+    }
+
+    /// The same in `zone`.
+    pub(super) fn place_in(&self, zone: &Zone) -> Fqdn {
+        let made = self.subject.observer.as_ref().and_then(|observer| observer.fresh_name(zone));
+        made.unwrap_or_else(|| place_in(zone))
     }
 
     /// Carries `changes` out in as few calls as allowed.
@@ -124,7 +130,7 @@ pub(super) fn credential(subject: &Subject) -> Credential {
     Credential::new(name, std::sync::Arc::clone(&subject.provider))
 }
 
-pub(super) fn place_in(zone: &Zone) -> Fqdn {
+fn place_in(zone: &Zone) -> Fqdn {
     let label = format!("t{:08x}", rand::random::<u32>());
     let host = zone.name.apex().child(&label).expect("a short label fits");
     host.child("_acme-challenge").expect("a short label fits")

@@ -1,6 +1,6 @@
 //! One function per promise.
 
-use super::bench::{Bench, add, credential, place_in, remove, values};
+use super::bench::{Bench, add, credential, remove, values};
 use super::journal::Journal;
 use super::{Promise, Subject};
 use crate::error::{ProviderError, ProviderErrorKind};
@@ -110,9 +110,12 @@ async fn concurrent(bench: &Bench<'_>) -> Proof {
     Ok(bench.remove(&name, &new).await?)
 }
 
+/// Why nothing of others can stand beside values of ours.
+const ROLLS: &str = "the service makes room by dropping the oldest value";
+
 async fn foreign_records(bench: &Bench<'_>) -> Proof {
     if bench.credential.limits().values_per_name.is_some() {
-        return not_applicable("the service makes room by dropping the oldest value");
+        return not_applicable(ROLLS);
     }
     let (name, foreign, own) = (bench.place(), values(2), values(1));
     bench.write_foreign(&name, &TxtRecords { ttl: 300, values: foreign.clone() }).await?;
@@ -126,6 +129,9 @@ async fn foreign_records(bench: &Bench<'_>) -> Proof {
 }
 
 async fn ttl_kept(bench: &Bench<'_>) -> Proof {
+    if bench.credential.limits().values_per_name.is_some() {
+        return not_applicable(ROLLS);
+    }
     let Some(observer) = &bench.subject.observer else {
         return not_applicable("nobody else can write");
     };
@@ -152,6 +158,9 @@ async fn listed(bench: &Bench<'_>) -> Proof {
 }
 
 async fn long_value(bench: &Bench<'_>) -> Proof {
+    if bench.credential.limits().challenges_only {
+        return not_applicable("the service takes the values of dns-01 challenges only");
+    }
     let text = format!(
         "ca.example; accounturi=https://ca.example/acct/{}; note=\"a \\ b\"; persistUntil=1798761600",
         "x".repeat(255)
@@ -223,7 +232,7 @@ async fn longest_zone(bench: &Bench<'_>) -> Proof {
     let Some(sub_zone) = &bench.subject.sub_zone else {
         return not_applicable("the run has one zone only");
     };
-    let (name, own) = (place_in(sub_zone), values(1));
+    let (name, own) = (bench.place_in(sub_zone), values(1));
     bench.apply(sub_zone, vec![add(&name, &own[0])]).await?;
     bench.expect_in(sub_zone, &name, &own, "after an add in the longer zone").await?;
     if bench.subject.observer.is_some() {
