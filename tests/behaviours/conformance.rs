@@ -4,6 +4,7 @@ mod cloudflare;
 mod digitalocean;
 mod exec;
 mod fake;
+mod gandi;
 mod hetzner;
 mod httpreq;
 mod memory;

@@ -22,6 +22,7 @@
 pub mod cloudflare;
 pub mod digitalocean;
 mod exchange;
+pub mod gandi;
 mod held;
 pub mod hetzner;
 mod server;
