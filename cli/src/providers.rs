@@ -14,6 +14,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_digitalocean::PLUGIN,
     #[cfg(feature = "exec")]
     dns01_provider_exec::PLUGIN,
+    #[cfg(feature = "gandi")]
+    dns01_provider_gandi::PLUGIN,
     #[cfg(feature = "google")]
     dns01_provider_google::PLUGIN,
     #[cfg(feature = "hetzner")]

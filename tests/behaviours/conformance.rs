@@ -6,6 +6,7 @@ mod desec;
 mod digitalocean;
 mod exec;
 mod fake;
+mod gandi;
 mod google;
 mod hetzner;
 mod httpreq;

@@ -1,6 +1,7 @@
 //! Wildcards from Pebble for zones whose records are written through APIs that are played here.
 
 use dns01_tests::fake_dns_api::digitalocean::DigitalOcean;
+use dns01_tests::fake_dns_api::gandi::Gandi;
 use dns01_tests::fake_dns_api::hetzner::{Access, Hetzner};
 use dns01_tests::fake_dns_api::{FakeDnsApi, Service};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
@@ -49,6 +50,17 @@ fn a_wildcard_is_issued_with_a_digitalocean_token_alone() {
     let environment = [("DO_AUTH_TOKEN", token.clone()), ("DO_API_URL", api.url())];
     let zone = a_wildcard_through("digitalocean", &api, &environment, &token);
     assert_eq!(api.count(&format!("POST /domains/{zone}/records")), 2, "{:?}", api.requests());
+}
+
+#[test]
+fn a_wildcard_is_issued_with_a_gandi_token_alone() {
+    let api = FakeDnsApi::start(Gandi::new()).unwrap();
+    let token = api.service().token(&Gandi::SMALLEST, &[]);
+    let environment = [("GANDIV5_PERSONAL_ACCESS_TOKEN", token.clone()), ("GANDI_URL", api.url())];
+    a_wildcard_through("gandi", &api, &environment, &token);
+    assert_eq!(api.count("GET /v5/livedns/domains"), 0, "{:?}", api.requests());
+    let changes = api.requests().iter().filter(|line| !line.starts_with("GET")).count();
+    assert_eq!(changes, 2, "both values at once, each way: {:?}", api.requests());
 }
 
 #[test]

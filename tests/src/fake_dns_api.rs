@@ -25,6 +25,7 @@ pub mod desec;
 pub mod digitalocean;
 mod exchange;
 pub mod google;
+pub mod gandi;
 mod held;
 pub mod hetzner;
 pub mod linode;
