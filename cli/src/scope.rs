@@ -12,7 +12,8 @@ use dns01_core::config::{CaConfig, Config, CredentialConfig, Domain, shared_zone
 use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::scope::{Doubt, Needs};
 use dns01_core::store::Store;
-use dns01_provider::{Fqdn, ScopeNeed};
+use dns01_provider::{CredentialName, Fqdn, ScopeNeed};
+use std::collections::BTreeMap;
 
 /// What is needed of whom.
 pub(crate) struct Scope {
@@ -39,6 +40,8 @@ struct Group {
     domains: Vec<Domain>,
     challenge: ChallengeType,
     ca: CaConfig,
+    /// The credential of its own that a certificate was asked for with.
+    own: Option<CredentialName>,
     credentials: Vec<CredentialConfig>,
 }
 
@@ -80,12 +83,17 @@ async fn gather_with(
     let settings = DnsSettings { resolvers: config.resolvers.clone(), ..DnsSettings::default() };
     let dns = (!arguments.offline).then(|| Dns::new(settings, program.tasks.clone(), program.cancel.clone()));
     let mut needs = Needs::default();
-    let mut credentials: Vec<CredentialConfig> = Vec::new();
+    // Names that go through the same credentials are looked up side by side.
+    let mut names: BTreeMap<Option<CredentialName>, (Vec<CredentialConfig>, Vec<Fqdn>)> = BTreeMap::new();
     for group in groups {
         let account = account(program, &group, store).await?;
-        let names = challenge_names(&group, account.as_ref(), &mut needs);
-        needs.merge(Needs::gather(&names, &group.credentials, dns.as_ref()).await);
-        for credential in group.credentials {
+        let found = challenge_names(&group, account.as_ref(), &mut needs);
+        names.entry(group.own).or_insert_with(|| (group.credentials, Vec::new())).1.extend(found);
+    }
+    let mut credentials: Vec<CredentialConfig> = Vec::new();
+    for (through, names) in names.into_values() {
+        needs.merge(Needs::gather(&names, &through, dns.as_ref()).await);
+        for credential in through {
             if credentials.iter().all(|known| known.name != credential.name) {
                 credentials.push(credential);
             }
@@ -108,7 +116,7 @@ fn of_flags(config: &Config, domains: Vec<Domain>, chosen: Option<&Chosen>) -> R
         Some(chosen) => vec![chosen.config.clone()],
         None => config.credentials.clone(),
     };
-    Ok(Group { domains, challenge: config.defaults.challenge, ca, credentials })
+    Ok(Group { domains, challenge: config.defaults.challenge, ca, own: None, credentials })
 }
 
 /// Every certificate of the file, and every one that flags have obtained once.
@@ -126,6 +134,7 @@ async fn of_certificates(
     };
     let group = |one: Wanted| Group {
         credentials: credentials(config, one.credential.as_ref(), chosen),
+        own: one.credential.map(|own| own.config.name),
         domains: one.certificate.domains,
         challenge: one.certificate.challenge,
         ca: one.ca,

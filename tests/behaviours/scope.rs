@@ -109,21 +109,25 @@ fn what_the_recipe_prints_for_bind_makes_a_key_that_is_exactly_enough() {
     }
 }
 
-#[test]
-fn what_the_recipe_prints_for_knot_makes_a_key_that_is_exactly_enough() {
-    let rig = Rig::get();
-    let key: Key = rig.zone().create().key().clone();
-    let address: Ipv4Addr = rig.network().address(53);
-    let (zone, host) = ("knot-recipe.test", "www.knot-recipe.test");
-    let table = format!(
+/// The table for a Knot of the test's own.
+fn knot_table(zone: &str, address: Ipv4Addr, key: &Key) -> String {
+    format!(
         "[dns.lab]\nprovider = \"rfc2136\"\nzones = [{{ name = {zone:?}, name_servers = [\"{address}\"] }}]\n\
          server = \"{address}\"\n\
          tsig = {{ name = {:?}, algorithm = {:?}, secret = {{ literal = {:?} }} }}\n",
         key.name,
         key.algorithm.name(),
         key.secret
-    );
-    let program = program(&table, &[zone, host]).env("DNS01_OFFLINE", "true");
+    )
+}
+
+#[test]
+fn what_the_recipe_prints_for_knot_makes_a_key_that_is_exactly_enough() {
+    let rig = Rig::get();
+    let key: Key = rig.zone().create().key().clone();
+    let address: Ipv4Addr = rig.network().address(53);
+    let (zone, host) = ("knot-recipe.test", "www.knot-recipe.test");
+    let program = program(&knot_table(zone, address, &key), &[zone, host]).env("DNS01_OFFLINE", "true");
     let rules = step(&program, "or Knot");
     let knot = rig.knot(address, zone, &key, &rules);
     is_found(audit(&program, &[]), "exactly-enough", &[]);
@@ -137,6 +141,46 @@ fn what_the_recipe_prints_for_knot_makes_a_key_that_is_exactly_enough() {
     assert_ne!(fewer, rules);
     let _knot = rig.knot(address, zone, &key, &fewer);
     is_found(audit(&program, &[]), "not-enough", &["`_acme-challenge.knot-recipe.test`"]);
+}
+
+#[test]
+fn a_server_that_goes_by_the_address_too_needs_no_key_and_says_so() {
+    let rig = Rig::get();
+    let key: Key = rig.zone().create().key().clone();
+    let address: Ipv4Addr = rig.network().address(53);
+    let zone = "knot-open.test";
+    let program = program(&knot_table(zone, address, &key), &[zone]).env("DNS01_OFFLINE", "true");
+    let rules = step(&program, "or Knot");
+    let open = format!("{rules}\nacl:\n  - id: open\n    address: 127.0.0.0/8\n    action: update\n");
+    let _knot = rig.knot(address, zone, &key, &open);
+    let (outcome, credential) = audit(&program, &[]);
+    is_found((outcome, credential), "more-than-needed", &["without any key"]);
+}
+
+#[test]
+fn a_key_for_all_names_below_a_challenge_is_more_than_needed() {
+    let zone = Rig::get().zone().create();
+    let program = program(&zone.table("lab", &[&zone]), &[zone.name()]);
+    let (key, challenge) = (&zone.key().name, zone.challenge());
+    zone.set_policy(&format!("update-policy {{ grant {key:?} subdomain {challenge}. TXT; }};"));
+    is_found(audit(&program, &[]), "more-than-needed", &["TXT below a needed name"]);
+}
+
+#[test]
+fn what_flags_have_obtained_counts_as_needed_too() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let program = dns01(rig).credentials(&zone);
+    let line = ["scope", "audit", "-d", zone.name(), "--dns", "rfc2136"];
+    let _ = program.run(line).failed_with(1).says("✗ rfc2136 (rfc2136): more than needed");
+    let host = zone.host("*.shop");
+    let ca = dns01_tests::authority::Authority::shared(rig);
+    let _ = program.run(ca.issue(&[&host])).succeeded();
+    let (_, credential) = audit(&program, &[]);
+    let need = json!([{ "zone": zone.name(), "name": zone.host("_acme-challenge.shop") }]);
+    assert_eq!((&credential["credential"], &credential["needs"]), (&json!("rfc2136"), &need));
+    zone.set_policy(&step(&program, "BIND"));
+    is_found(audit(&program, &[]), "exactly-enough", &[]);
 }
 
 /// A fake with two zones, and the program's table for the first.
@@ -328,5 +372,6 @@ fn a_recipe_is_had_before_the_credential_is() {
     let _ = program.run(&blind).failed_with(1).says("name its zone");
     let audit = ["scope", "audit", "-d", "*.example.com", "--dns", "cloudflare"];
     let _ = program.run(audit).failed_with(2).says("CF_DNS_API_TOKEN");
-    let _ = program.run(["scope", "recipe"]).failed_with(2).says("--dns");
+    let _ = program.run(["scope", "recipe", "-d", "a.test"]).failed_with(2).says("--dns");
+    let _ = program.run(["scope", "recipe"]).failed_with(2).says("name one with -d");
 }

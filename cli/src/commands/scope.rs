@@ -26,9 +26,17 @@ pub(super) async fn run(program: &Program, command: ScopeCommand) -> Result<Exit
     }
 }
 
+/// Without either, certificates say themselves which credentials they need.
+fn names_or_provider(arguments: &ScopeArguments) -> bool {
+    arguments.credential.dns.is_some() || !arguments.domains.is_empty()
+}
+
 async fn recipe(program: &Program, arguments: &ScopeArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let chosen = wanted::credential_to_be(&arguments.credential, &config)?;
+    let chosen = match names_or_provider(arguments) {
+        true => wanted::credential_to_be(&arguments.credential, &config)?,
+        false => None,
+    };
     let scope = interruptible(program, gather(program, &config, arguments, chosen.as_ref())).await?;
     let mut documents = Vec::new();
     let mut unneeded = Vec::new();
@@ -96,7 +104,10 @@ fn recipe_document(credential: &CredentialConfig, needs: &[ScopeNeed], recipe: &
 
 async fn audits(program: &Program, arguments: &ScopeArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let chosen = wanted::credential(&arguments.credential, &config)?;
+    let chosen = match names_or_provider(arguments) {
+        true => wanted::credential(&arguments.credential, &config)?,
+        false => None,
+    };
     let asked = async {
         let scope = gather(program, &config, arguments, chosen.as_ref()).await?;
         let audited = ask(&config, &scope).await?;

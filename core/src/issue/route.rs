@@ -4,7 +4,7 @@ use crate::config::{CredentialConfig, PropagationConfig, Quorum as ConfiguredQuo
 use crate::dns::{ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
 use crate::records::Record;
 use dns01_provider::{Credential, Fqdn, TxtValue, Zone, ZoneName};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,11 +131,18 @@ impl HasZones for CredentialConfig {
     }
 }
 
-/// The credentials that write to the zone `apex`, with what each says of it: the first, or all
-/// that say that it is at several providers.
-pub(crate) fn bindings<'a, T: HasZones>(all: &'a [T], apex: &ZoneName) -> Vec<(&'a T, &'a ZoneConfig)> {
+/// Somebody who writes to a zone, with what is said of it there.
+type Binding<'a, T> = (&'a T, &'a ZoneConfig);
+
+/// The credentials that write to the zone `apex`.
+pub(crate) fn bindings<'a, T: HasZones>(all: &'a [T], apex: &ZoneName) -> Vec<Binding<'a, T>> {
     let of = |one: &'a T| Some((one, one.zones().iter().find(|zone| zone.zone.name == *apex)?));
-    let having: Vec<_> = all.iter().filter_map(of).collect();
+    writers(all.iter().filter_map(of).collect())
+}
+
+/// Of those who have a zone, who writes to it: the first, or all that say that it is at several
+/// providers.
+fn writers<T>(having: Vec<Binding<'_, T>>) -> Vec<Binding<'_, T>> {
     if having.iter().any(|(_, zone)| zone.multi_provider) {
         return having.into_iter().filter(|(_, zone)| zone.multi_provider).collect();
     }
@@ -144,9 +151,13 @@ pub(crate) fn bindings<'a, T: HasZones>(all: &'a [T], apex: &ZoneName) -> Vec<(&
 
 /// All zones that `all` together can write to, as the DNS room wants them.
 pub(crate) fn configured_zones<T: HasZones>(all: &[T]) -> ConfiguredZones {
-    let names: BTreeSet<&ZoneName> =
-        all.iter().flat_map(HasZones::zones).map(|zone| &zone.zone.name).collect();
-    let zones = names.into_iter().map(|name| configured(name, &bindings(all, name))).collect();
+    let mut having: BTreeMap<&ZoneName, Vec<Binding<'_, T>>> = BTreeMap::new();
+    for one in all {
+        for zone in one.zones() {
+            having.entry(&zone.zone.name).or_default().push((one, zone));
+        }
+    }
+    let zones = having.into_iter().map(|(name, having)| configured(name, &writers(having))).collect();
     match all.iter().any(|one| one.zones().is_empty()) {
         true => ConfiguredZones::or_served(zones, |_| true),
         false => ConfiguredZones::new(zones),
@@ -193,7 +204,7 @@ fn quorum(configured: ConfiguredQuorum) -> Quorum {
 }
 
 /// What is known beforehand of the zone `name`, from every table that has it.
-fn configured<T>(name: &ZoneName, bindings: &[(&T, &ZoneConfig)]) -> ConfiguredZone {
+fn configured<T>(name: &ZoneName, bindings: &[Binding<'_, T>]) -> ConfiguredZone {
     let mut zone = ConfiguredZone::named(name.clone());
     for (_, binding) in bindings {
         for (known, said) in
