@@ -17,6 +17,7 @@ mod announcement;
 mod error;
 mod hold;
 mod ledger;
+mod outcomes;
 mod round;
 mod sweep;
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::hold::{HoldId, Released, ZoneReport};
 use super::ledger::{self, Claim, Conclusion, Entry, Preparation, Prepared, RowId, Value};
+use super::outcomes::{Call, Outcomes, Unsettled, Who};
 use super::writer::Answer;
 use super::{Place, RecordsError};
 use crate::store::{Lease, OrderId, Store};
-use dns01_provider::{Batch, Credential, ProviderError, ProviderErrorKind, Receipt, TxtChange, Zone};
+use dns01_provider::{Batch, Credential, ProviderError, ProviderErrorKind, TxtChange, Zone};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long a writer waits for another process that writes in its zone.
-const LEASE_PATIENCE: Duration = Duration::from_secs(120);
+/// How long a writer waits for another process that writes in its zone: as long as an order
+/// waits, since a service that takes a record a second keeps a process at it for minutes.
+const LEASE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Values that somebody wants written.
 pub(super) struct Arrival {
@@ -22,7 +24,8 @@ pub(super) struct Arrival {
     pub(super) holder: Option<(HoldId, OrderId)>,
     pub(super) values: Arc<[Value]>,
     pub(super) arrived: Instant,
-    reply: oneshot::Sender<Answer>,
+    /// `None` once it was answered.
+    reply: Option<oneshot::Sender<Answer>>,
 }
 
 impl Arrival {
@@ -31,7 +34,7 @@ impl Arrival {
         values: Arc<[Value]>,
         reply: oneshot::Sender<Answer>,
     ) -> Self {
-        Self { holder, values, arrived: Instant::now(), reply }
+        Self { holder, values, arrived: Instant::now(), reply: Some(reply) }
     }
 
     pub(super) fn is_for(&self, hold: HoldId) -> bool {
@@ -39,12 +42,14 @@ impl Arrival {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        !self.reply.is_closed()
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
-    pub(super) fn answer(self, answer: Answer) {
-        // Whoever asked may have gone away; its hold is released by then.
-        let _ = self.reply.send(answer);
+    pub(super) fn answer(&mut self, answer: Answer) {
+        if let Some(reply) = self.reply.take() {
+            // Whoever asked may have gone away; its hold is released by then.
+            let _ = reply.send(answer);
+        }
     }
 }
 
@@ -53,6 +58,7 @@ pub(super) struct Removal {
     rows: Vec<(RowId, Value)>,
     claims: Vec<Claim>,
     reply: Option<oneshot::Sender<Released>>,
+    answered: bool,
     pub(super) since: Instant,
     /// True if it does not wait for company.
     pub(super) urgent: bool,
@@ -64,7 +70,7 @@ impl Removal {
         claims: Vec<Claim>,
         reply: Option<oneshot::Sender<Released>>,
     ) -> Self {
-        Self { rows, claims, reply, since: Instant::now(), urgent: false }
+        Self { rows, claims, reply, answered: false, since: Instant::now(), urgent: false }
     }
 
     pub(super) fn at_once(
@@ -91,16 +97,6 @@ pub(super) struct Site {
     pub(super) zone: Zone,
     pub(super) credential: Credential,
     pub(super) store: Store,
-}
-
-/// What became of the changes of a round.
-#[derive(Default)]
-struct Outcomes {
-    /// Which call wrote a value, or why none did.
-    added: HashMap<RowId, Result<usize, Arc<ProviderError>>>,
-    removed: HashMap<RowId, Result<usize, Arc<ProviderError>>>,
-    /// By call.
-    receipts: HashMap<usize, Receipt>,
 }
 
 impl Site {
@@ -141,19 +137,19 @@ impl Site {
         let lease = match self.prepare(&mut round, &mut over).await {
             Ok(lease) => lease,
             Err(error) => {
-                round.arrivals.into_iter().for_each(|arrival| arrival.answer(Err(error.clone())));
+                round.arrivals.iter_mut().for_each(|arrival| arrival.answer(Err(error.clone())));
                 over.unfinished =
                     round.removals.into_iter().map(|removal| self.postpone(removal, &error)).collect();
                 return over;
             }
         };
-        let outcomes = self.call(&round).await;
+        let outcomes = self.call(&mut round).await;
         self.conclude(lease, self.conclusion(&round, &outcomes)).await;
-        for removal in round.removals {
+        for removal in &mut round.removals {
             self.answer_removal(removal, &outcomes);
         }
-        for arrival in round.arrivals {
-            let answer = self.report(&arrival, &outcomes);
+        for arrival in &mut round.arrivals {
+            let answer = self.report(arrival, &outcomes);
             arrival.answer(answer);
         }
         over
@@ -230,32 +226,56 @@ impl Site {
         Ok(without_room)
     }
 
-    /// Brings the changes to the provider.
-    async fn call(&self, round: &Round) -> Outcomes {
+    /// Brings the changes to the provider. A round of many calls may take minutes: whoever has
+    /// all of its values settled before the last call is answered at once.
+    async fn call(&self, round: &mut Round) -> Outcomes {
         let limits = self.credential.limits();
         let batches = limits.batch.split(self.changes(round));
         // Batches of a zone follow one another, since a service may read, merge and write.
         let at_once = if matches!(limits.batch, Batch::Zone(_)) { 1 } else { limits.in_flight.max(1) };
-        let calls: Vec<Vec<Call>> = futures_util::stream::iter(batches)
-            .map(|changes| self.apply(changes))
-            .buffer_unordered(at_once)
-            .collect()
-            .await;
+        let mut unsettled = (batches.len() > 1).then(|| self.unsettled(round));
+        let mut left = batches.len();
+        let mut parts =
+            futures_util::stream::iter(batches).map(|changes| self.apply(changes)).buffer_unordered(at_once);
         let mut outcomes = Outcomes::default();
-        for (number, call) in calls.into_iter().flatten().enumerate() {
-            for change in &call.changes {
-                let id = RowId::new(&self.place, change.name(), change.value());
-                let result = call.result.as_ref().map(|_| number).map_err(Arc::clone);
-                match change {
-                    TxtChange::Add { .. } => outcomes.added.insert(id, result),
-                    TxtChange::Remove { .. } => outcomes.removed.insert(id, result),
-                };
-            }
-            if let Ok(Some(receipt)) = call.result {
-                outcomes.receipts.insert(number, receipt);
+        while let Some(calls) = parts.next().await {
+            let settled = outcomes.take(&self.place, calls);
+            left -= 1;
+            if let Some(unsettled) = unsettled.as_mut().filter(|_| left > 0) {
+                for who in unsettled.settle(&settled) {
+                    self.answer_early(who, round, &outcomes);
+                }
             }
         }
         outcomes
+    }
+
+    /// Who waits for which rows.
+    fn unsettled(&self, round: &Round) -> Unsettled {
+        let mut unsettled = Unsettled::default();
+        for (index, arrival) in round.arrivals.iter().enumerate() {
+            let rows = arrival.values.iter().map(|value| self.row_id(value)).collect();
+            unsettled.add(Who::Arrival(index), rows);
+        }
+        if self.credential.limits().can_remove {
+            let abandoned: HashSet<&RowId> = round.abandoned().map(|(id, _)| id).collect();
+            for (index, removal) in round.removals.iter().enumerate() {
+                let rows = removal.rows.iter().map(|(id, _)| id).filter(|id| abandoned.contains(id));
+                unsettled.add(Who::Removal(index), rows.cloned().collect());
+            }
+        }
+        unsettled
+    }
+
+    fn answer_early(&self, who: Who, round: &mut Round, outcomes: &Outcomes) {
+        match who {
+            Who::Arrival(index) => {
+                let arrival = &mut round.arrivals[index];
+                let answer = self.report(arrival, outcomes);
+                arrival.answer(answer);
+            }
+            Who::Removal(index) => self.answer_removal(&mut round.removals[index], outcomes),
+        }
     }
 
     /// Removals first, to make room where room is scarce.
@@ -375,7 +395,10 @@ impl Site {
         })
     }
 
-    fn answer_removal(&self, removal: Removal, outcomes: &Outcomes) {
+    fn answer_removal(&self, removal: &mut Removal, outcomes: &Outcomes) {
+        if std::mem::replace(&mut removal.answered, true) {
+            return;
+        }
         let mut released = Released::default();
         for (id, value) in &removal.rows {
             match outcomes.removed.get(id) {
@@ -390,7 +413,7 @@ impl Site {
                 reason = leftover.reason, "a value could not be removed; it stays in the ledger"
             );
         }
-        if let Some(reply) = removal.reply {
+        if let Some(reply) = removal.reply.take() {
             // Whoever let go may not wait for it.
             let _ = reply.send(released);
         }
@@ -420,12 +443,6 @@ impl Round {
             self.removals.iter().flat_map(|removal| removal.rows.iter().map(|(id, _)| id)).collect();
         self.prepared.orphans.iter().filter(move |(id, _)| let_go.contains(id))
     }
-}
-
-/// One call that was not divided further.
-struct Call {
-    changes: Vec<TxtChange>,
-    result: Result<Option<Receipt>, Arc<ProviderError>>,
 }
 
 /// Whether a refusal may be about one change of the batch. What the credential as a whole is

@@ -171,7 +171,7 @@ impl Writer {
         }
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
+    fn arrive(&mut self, mut arrival: Arrival) {
         if self.stop.is_cancelled() {
             return arrival.answer(Err(RecordsError::ShuttingDown));
         }
@@ -205,7 +205,7 @@ impl Writer {
     }
 
     fn refuse_arrivals(&mut self) {
-        for arrival in self.arrivals.drain(..) {
+        for mut arrival in self.arrivals.drain(..) {
             arrival.answer(Err(RecordsError::ShuttingDown));
         }
     }
