@@ -93,6 +93,7 @@ impl Session {
                 credential: Credential::new(credential.name, provider),
                 zones: credential.zones,
                 ttl: credential.ttl,
+                propagation: credential.propagation,
             });
         }
         let store = program.store(state).await?;

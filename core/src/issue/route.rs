@@ -15,6 +15,8 @@ pub struct BoundCredential {
     pub zones: Vec<ZoneConfig>,
     /// Seconds that new TXT records live; `None` is the smallest that the service takes.
     pub ttl: Option<u32>,
+    /// When values count as seen everywhere in a zone that is not among [`Self::zones`].
+    pub propagation: PropagationConfig,
 }
 
 /// Where a record goes: one zone, through one credential.
@@ -75,7 +77,7 @@ impl Routes {
         });
         configured.or_else(|| {
             let any = self.bound.iter().find(|one| one.zones.is_empty())?;
-            Some(route(any, Zone::named(apex.clone()), PropagationConfig::default()))
+            Some(route(any, Zone::named(apex.clone()), any.propagation))
         })
     }
 }
@@ -127,6 +129,7 @@ mod tests {
                 Arc::new(MemoryProvider::new([])),
             ),
             ttl: None,
+            propagation: PropagationConfig::default(),
         }
     }
 
@@ -148,5 +151,14 @@ mod tests {
         let routes = Routes::new(vec![bound("any", &[]), bound("one", &["a.test"])]);
         assert_eq!(through(&routes, "a.test").as_deref(), Some("one a.test"));
         assert_eq!(through(&routes, "d.test").as_deref(), Some("any d.test"));
+    }
+
+    #[test]
+    fn a_zone_that_nobody_named_keeps_the_rules_of_its_credential() {
+        let propagation =
+            PropagationConfig { timeout: Duration::from_secs(7), quorum: ConfiguredQuorum::All };
+        let routes = Routes::new(vec![BoundCredential { propagation, ..bound("any", &[]) }]);
+        let rules = routes.to(&ZoneName::parse("d.test").unwrap()).unwrap().rules;
+        assert_eq!((rules.timeout, rules.quorum), (Duration::from_secs(7), Quorum::All));
     }
 }
