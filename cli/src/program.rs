@@ -93,6 +93,7 @@ impl Session {
                 credential: Credential::new(credential.name, provider),
                 zones: credential.zones,
                 ttl: credential.ttl,
+                propagation: credential.propagation,
             });
         }
         let store = program.store(state).await?;
@@ -197,7 +198,7 @@ fn through(chosen: &BoundCredential, all: &[BoundCredential]) -> Vec<BoundCreden
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dns01_core::config::ZoneConfig;
+    use dns01_core::config::{PropagationConfig, ZoneConfig};
     use dns01_provider::{MemoryProvider, Zone};
     use std::sync::Arc;
 
@@ -211,6 +212,7 @@ mod tests {
             credential: Credential::new(CredentialName::parse(name).unwrap(), provider),
             zones: zones.iter().map(zone).collect(),
             ttl: None,
+            propagation: PropagationConfig::default(),
         }
     }
 

@@ -62,6 +62,9 @@ struct Environment {
     settings: serde_json::Value,
     zones: Vec<RememberedZone>,
     ttl: Option<u32>,
+    /// Of zones that are not named.
+    #[serde(default)]
+    propagation: Option<RememberedPropagation>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,8 +73,32 @@ struct RememberedZone {
     id: Option<String>,
     name_servers: Vec<SocketAddr>,
     resolvers: Vec<SocketAddr>,
+    #[serde(flatten)]
+    propagation: RememberedPropagation,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RememberedPropagation {
     timeout_seconds: u64,
     quorum: String,
+}
+
+impl RememberedPropagation {
+    fn of(config: PropagationConfig) -> Self {
+        Self {
+            timeout_seconds: config.timeout.as_secs(),
+            quorum: match config.quorum {
+                Quorum::Half => "half".to_owned(),
+                Quorum::All => "all".to_owned(),
+                Quorum::Servers(count) => count.to_string(),
+            },
+        }
+    }
+
+    fn recall(&self) -> Result<PropagationConfig, String> {
+        let timeout = Duration::from_secs(self.timeout_seconds);
+        Ok(PropagationConfig { timeout, quorum: quorum(&self.quorum)? })
+    }
 }
 
 /// `wanted` as the store keeps it.
@@ -112,6 +139,7 @@ fn chosen(Chosen { config, is_table }: &Chosen) -> RememberedCredential {
         settings: config.settings.clone().parse().unwrap_or_default(),
         zones: config.zones.iter().map(zone).collect(),
         ttl: config.ttl,
+        propagation: Some(RememberedPropagation::of(config.propagation)),
     })
 }
 
@@ -121,12 +149,7 @@ fn zone(zone: &ZoneConfig) -> RememberedZone {
         id: zone.zone.id.clone(),
         name_servers: zone.name_servers.clone(),
         resolvers: zone.resolvers.clone(),
-        timeout_seconds: zone.propagation.timeout.as_secs(),
-        quorum: match zone.propagation.quorum {
-            Quorum::Half => "half".to_owned(),
-            Quorum::All => "all".to_owned(),
-            Quorum::Servers(count) => count.to_string(),
-        },
+        propagation: RememberedPropagation::of(zone.propagation),
     }
 }
 
@@ -205,10 +228,7 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
             zone: Zone { name: zone.name, id: zone.id },
             name_servers: zone.name_servers,
             resolvers: zone.resolvers,
-            propagation: PropagationConfig {
-                timeout: Duration::from_secs(zone.timeout_seconds),
-                quorum: quorum(&zone.quorum)?,
-            },
+            propagation: zone.propagation.recall()?,
         })
     });
     Ok(CredentialConfig {
@@ -217,6 +237,8 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
         zones: zones.collect::<Result<_, String>>()?,
         settings: Settings::new(settings),
         ttl: remembered.ttl,
+        // A version before this one knew of no such thing.
+        propagation: remembered.propagation.map_or(Ok(PropagationConfig::default()), |one| one.recall())?,
     })
 }
 
@@ -274,6 +296,7 @@ mod tests {
             }),
         );
         settings.ttl = Some(30);
+        settings.propagation.quorum = Quorum::All;
         let asked = wanted(&config, Some(Chosen { config: settings, is_table: false }));
         let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
         assert_eq!(recalled.certificate, asked.certificate);
@@ -282,6 +305,7 @@ mod tests {
         let credential = recalled.credential.unwrap();
         assert_eq!(credential.config.zones, asked.credential.unwrap().config.zones);
         assert_eq!(credential.config.ttl, Some(30));
+        assert_eq!(credential.config.propagation.quorum, Quorum::All);
         let settings: serde_json::Value = credential.config.settings.parse().unwrap();
         assert_eq!(settings["tsig"]["secret"]["env"], "RFC2136_TSIG_SECRET");
     }

@@ -330,14 +330,11 @@ fn override_propagation(
     let timeout = arguments.propagation_timeout.as_ref();
     let timeout = timeout.map(|text| flag("--propagation-timeout", text, parse_duration)).transpose()?;
     let quorum = arguments.quorum.as_ref().map(|text| flag("--quorum", text, quorum)).transpose()?;
-    if (timeout.is_some() || quorum.is_some()) && credential.zones.is_empty() {
-        return Err(Failure::usage("usage-value", "--propagation-timeout and --quorum need --zone")
-            .with_hint("name the zones that they are for"));
-    }
-    for zone in &mut credential.zones {
-        zone.propagation = PropagationConfig {
-            timeout: timeout.unwrap_or(zone.propagation.timeout),
-            quorum: quorum.unwrap_or(zone.propagation.quorum),
+    let zones = credential.zones.iter_mut().map(|zone| &mut zone.propagation);
+    for propagation in zones.chain([&mut credential.propagation]) {
+        *propagation = PropagationConfig {
+            timeout: timeout.unwrap_or(propagation.timeout),
+            quorum: quorum.unwrap_or(propagation.quorum),
         };
     }
     Ok(())
@@ -357,7 +354,14 @@ fn of_plugin(name: &str, config: &Config, settings: Settings) -> Result<Credenti
     let plugin = plugin(name, config)?;
     let name =
         CredentialName::parse(name).map_err(|error| Failure::usage("usage-value", error.to_string()))?;
-    Ok(CredentialConfig { name, plugin: *plugin, zones: Vec::new(), settings, ttl: None })
+    Ok(CredentialConfig {
+        name,
+        plugin: *plugin,
+        zones: Vec::new(),
+        settings,
+        ttl: None,
+        propagation: PropagationConfig::default(),
+    })
 }
 
 fn plugin(name: &str, config: &Config) -> Result<&'static Plugin, Failure> {

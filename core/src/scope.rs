@@ -270,7 +270,7 @@ impl Audited {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ZoneConfig;
+    use crate::config::{PropagationConfig, ZoneConfig};
     use dns01_provider::{MemoryProvider, Plugin, Settings};
     use std::sync::Arc;
 
@@ -295,6 +295,7 @@ mod tests {
             zones: zones.iter().map(zone).collect(),
             settings: Settings::default(),
             ttl: None,
+            propagation: PropagationConfig::default(),
         }
     }
 

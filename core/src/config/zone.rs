@@ -24,6 +24,8 @@ pub struct CredentialConfig {
     pub settings: Settings,
     /// Seconds that new TXT records live, where it is said.
     pub ttl: Option<u32>,
+    /// When values count as seen everywhere in a zone that is not among [`Self::zones`].
+    pub propagation: PropagationConfig,
 }
 
 /// A zone that a credential may write to.
@@ -189,8 +191,10 @@ impl CredentialConfig {
             check.wrong(&path.join("zones"), Part::Value, mistake);
             return None;
         }
-        let zones = read_zones(check, &path, &raw)?;
-        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl })
+        let propagation =
+            raw.propagation.read(check, &path.join("propagation"), PropagationConfig::default());
+        let zones = read_zones(check, &path, &raw, propagation)?;
+        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl, propagation })
     }
 }
 
@@ -216,8 +220,12 @@ fn settings_of(own: Dict) -> Settings {
     }
 }
 
-fn read_zones(check: &mut Check, path: &KeyPath, raw: &RawCredential) -> Option<Vec<ZoneConfig>> {
-    let outer = raw.propagation.read(check, &path.join("propagation"), PropagationConfig::default());
+fn read_zones(
+    check: &mut Check,
+    path: &KeyPath,
+    raw: &RawCredential,
+    outer: PropagationConfig,
+) -> Option<Vec<ZoneConfig>> {
     let resolvers = check.servers(&path.join("resolvers"), &raw.resolvers);
     let name_servers = check.servers(&path.join("name_servers"), &raw.name_servers);
     let zones = raw.zones.iter().enumerate().map(|(index, TextOr(zone))| {

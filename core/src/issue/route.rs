@@ -17,6 +17,8 @@ pub struct BoundCredential {
     pub zones: Vec<ZoneConfig>,
     /// Seconds that new TXT records live; `None` is the smallest that the service takes.
     pub ttl: Option<u32>,
+    /// When values count as seen everywhere in a zone that is not among [`Self::zones`].
+    pub propagation: PropagationConfig,
 }
 
 /// Where a record goes: one zone, at every provider that serves it.
@@ -110,7 +112,7 @@ impl Routes {
         }
         let any = self.bound.iter().find(|one| one.zones.is_empty())?;
         let sites = vec![site(any, Zone::named(apex.clone()))];
-        Some(Route { sites, rules: rules(PropagationConfig::default()) })
+        Some(Route { sites, rules: rules(any.propagation) })
     }
 }
 
@@ -231,6 +233,7 @@ mod tests {
                 Arc::new(MemoryProvider::new([])),
             ),
             ttl: None,
+            propagation: PropagationConfig::default(),
         }
     }
 
@@ -288,5 +291,14 @@ mod tests {
     fn a_zone_of_two_credentials_that_does_not_say_so_goes_through_the_first() {
         let routes = Routes::new(vec![bound("one", &["a.test"]), bound("other", &["a.test"])]);
         assert_eq!(through(&routes, "a.test").as_deref(), Some("one a.test"));
+    }
+
+    #[test]
+    fn a_zone_that_nobody_named_keeps_the_rules_of_its_credential() {
+        let propagation =
+            PropagationConfig { timeout: Duration::from_secs(7), quorum: ConfiguredQuorum::All };
+        let routes = Routes::new(vec![BoundCredential { propagation, ..bound("any", &[]) }]);
+        let rules = routes.to(&ZoneName::parse("d.test").unwrap()).unwrap().rules;
+        assert_eq!((rules.timeout, rules.quorum), (Duration::from_secs(7), Quorum::All));
     }
 }

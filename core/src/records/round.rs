@@ -345,7 +345,7 @@ impl Site {
                     Some(Err(_)) if !round.prepared.fresh.contains(&id) => {}
                     Some(Err(error)) => {
                         let hold = arrival.holder.as_ref().map(|(hold, _)| *hold);
-                        let never_written = limits.atomic && !error.is_retryable();
+                        let never_written = error.is_nothing_sent() || limits.atomic && !error.is_retryable();
                         if never_written || hold.is_none() {
                             conclusion.refused.push((id.clone(), hold));
                         }

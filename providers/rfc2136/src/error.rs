@@ -134,7 +134,7 @@ impl UpdateError {
         let hint = match self {
             Self::Resolve { .. } => "check `server`; an address works without a resolver",
             Self::Connect { .. } => {
-                "check `server` and that TCP port 53 is open there; updates always go over TCP"
+                "check `server` and that its TCP port is open from here; updates always go over TCP"
             }
             Self::Secret(_) | Self::SecretNotBase64 => {
                 "`tsig.secret` is the base64 text that `tsig-keygen` prints"
@@ -172,7 +172,8 @@ impl UpdateError {
     /// The error as callers of the contract see it.
     pub(crate) fn into_provider_error(self, server: &ServerAddress, zone: &str) -> ProviderError {
         let hint = self.hint();
-        let mut error = ProviderError::new(self.kind(), self.to_string());
+        let unreached = matches!(self, Self::Resolve { .. } | Self::Connect { .. });
+        let mut error = ProviderError::new(self.kind(), self.to_string()).with_nothing_sent(unreached);
         if matches!(self, Self::Malformed(_)) {
             error = error.with_retryable(false);
         }

@@ -27,6 +27,9 @@ const RETRIES: usize = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait between repetitions that no Retry-After asks for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// A service that is not reached at all is tried again for so long: time enough for a restart,
+/// and not for a wrong address to be tried in vain for half a minute.
+const UNREACHED_PATIENCE: Duration = Duration::from_secs(8);
 /// What a refusal for rate pauses the credential for when the service names no time.
 const UNNAMED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -215,17 +218,23 @@ impl Credential {
         let repeated = async {
             let deadline = Instant::now() + self.patience;
             let mut backoff = backoff();
+            // Since when nothing has been sent; `None` once something may have been.
+            let mut unreached_since = Some(Instant::now());
             loop {
                 let error = match self.once(operation, zone_pace, deadline, &mut attempt).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 };
+                unreached_since = unreached_since.filter(|_| error.is_nothing_sent());
+                let error = error.with_nothing_sent(unreached_since.is_some());
                 if !error.is_retryable() {
                     return Err(error);
                 }
                 let Some(pause) = backoff.next() else { return Err(error) };
                 let pause = pause.max(error.retry_after().unwrap_or_default());
-                if Instant::now() + pause >= deadline {
+                let hopeless =
+                    unreached_since.is_some_and(|since| since.elapsed() + pause > UNREACHED_PATIENCE);
+                if hopeless || Instant::now() + pause >= deadline {
                     return Err(error);
                 }
                 tracing::debug!(%error, wait_ms = pause.as_millis(), "the call will be repeated");

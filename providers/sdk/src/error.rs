@@ -15,6 +15,7 @@ pub struct ProviderError {
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
     retryable: bool,
+    nothing_sent: bool,
     hint: Option<String>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -49,6 +50,7 @@ impl ProviderError {
             context: Vec::new(),
             retry_after: None,
             retryable: matches!(kind, ProviderErrorKind::RateLimited | ProviderErrorKind::Unavailable),
+            nothing_sent: false,
             hint: None,
             source: None,
         }
@@ -72,6 +74,15 @@ impl ProviderError {
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.retryable = retryable;
+        self
+    }
+
+    /// Says that the service was not reached: nothing of the call has been sent, so it cannot
+    /// have taken effect. Such a call is not repeated for long, since a wrong address does not
+    /// mend itself.
+    #[must_use]
+    pub fn with_nothing_sent(mut self, nothing_sent: bool) -> Self {
+        self.nothing_sent = nothing_sent;
         self
     }
 
@@ -99,6 +110,12 @@ impl ProviderError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// True if the service was not reached, and the call has certainly had no effect.
+    #[must_use]
+    pub fn is_nothing_sent(&self) -> bool {
+        self.nothing_sent
     }
 
     /// How long the service wants to be left alone.

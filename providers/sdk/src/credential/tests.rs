@@ -58,6 +58,30 @@ async fn repetition_ends_with_the_last_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_never_reached_is_given_up_soon_and_has_certainly_done_nothing() {
+    let (_, credential) = service(|_| {});
+    let dead_address = || async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Err::<(), _>(error(ProviderErrorKind::Unavailable).with_nothing_sent(true))
+    };
+    let started = Instant::now();
+    let last = credential.call("apply", None, dead_address).await.unwrap_err();
+    assert!(last.is_nothing_sent());
+    assert_eq!(credential.calls(), 2);
+    assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_arrived_once_is_not_taken_for_one_that_never_did() {
+    let unreached = || Fault::Refuse(error(ProviderErrorKind::Unavailable).with_nothing_sent(true));
+    let (service, credential) = service(|_| {});
+    service.misbehave(Fault::Refuse(error(ProviderErrorKind::Unavailable)));
+    (0..9).for_each(|_| service.misbehave(unreached()));
+    let last = credential.apply(&zone(), &add()).await.unwrap_err();
+    assert!(!last.is_nothing_sent());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_noticed_after_the_time_of_one_call_and_repeated() {
     let (service, credential) = service(|limits| limits.call_timeout = Duration::from_secs(7));
     service.misbehave(Fault::LoseReply);
