@@ -4,6 +4,8 @@ use dns01_provider::Plugin;
 
 /// The providers that this program has.
 pub(crate) const PLUGINS: &[Plugin] = &[
+    #[cfg(feature = "azure")]
+    dns01_provider_azure::PLUGIN,
     #[cfg(feature = "cloudflare")]
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "exec")]

@@ -1,5 +1,6 @@
 //! The conformance suite against every provider, one a module.
 
+mod azure;
 mod cloudflare;
 mod exec;
 mod fake;

@@ -19,6 +19,7 @@
 //!
 //! It runs on a runtime of its own; dropping it closes everything.
 
+pub mod azure;
 pub mod cloudflare;
 mod exchange;
 pub mod google;
