@@ -6,6 +6,8 @@ use dns01_provider::Plugin;
 pub(crate) const PLUGINS: &[Plugin] = &[
     #[cfg(feature = "acme-dns")]
     dns01_provider_acme_dns::PLUGIN,
+    #[cfg(feature = "azure")]
+    dns01_provider_azure::PLUGIN,
     #[cfg(feature = "cloudflare")]
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "desec")]

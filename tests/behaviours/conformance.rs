@@ -1,6 +1,7 @@
 //! The conformance suite against every provider, one a module.
 
 mod acme_dns;
+mod azure;
 mod cloudflare;
 mod desec;
 mod digitalocean;

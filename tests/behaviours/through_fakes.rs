@@ -1,6 +1,6 @@
 //! Wildcards from Pebble, for zones whose records are written through a provider's API.
 
-use dns01_tests::fake_dns_api::{FakeDnsApi, Service, google};
+use dns01_tests::fake_dns_api::{FakeDnsApi, HeldRecord, Service, azure, google};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
 use dns01_tests::program::dns01;
 use dns01_tests::rig::Rig;
@@ -30,7 +30,7 @@ fn a_wildcard_is_issued<S: Service>(
     let id = api.zone(zone.name());
     api.edit(|held| {
         let zone_held = held.zone_mut(&id).unwrap();
-        zone_held.records.push(dns01_tests::fake_dns_api::HeldRecord {
+        zone_held.records.push(HeldRecord {
             id: "1000001".to_owned(),
             name: zone.challenge(),
             kind: "TXT".to_owned(),
@@ -58,6 +58,28 @@ fn a_wildcard_is_issued<S: Service>(
 
 fn count(requests: &[String], line: &str) -> usize {
     requests.iter().filter(|one| *one == line).count()
+}
+
+#[test]
+fn a_wildcard_is_issued_with_an_azure_application_alone() {
+    let environment = |api: &FakeDnsApi<azure::Azure>, id: &str| {
+        let zone = api.edit(|held| held.zone_mut(id).unwrap().name.clone());
+        let who = api.service().principal(&[(&azure::zone_path(&zone), azure::CHALLENGES)]);
+        vec![
+            ("AZURE_SUBSCRIPTION_ID", azure::SUBSCRIPTION.to_owned()),
+            ("AZURE_RESOURCE_GROUP", azure::GROUP.to_owned()),
+            ("AZURE_TENANT_ID", azure::TENANT.to_owned()),
+            ("AZURE_CLIENT_ID", who.client_id),
+            ("AZURE_CLIENT_SECRET", who.secret),
+            ("AZURE_AUTHORITY_HOST", api.url()),
+            ("AZURE_RESOURCE_MANAGER_URL", api.url()),
+        ]
+    };
+    let secrets = ["secret~0+of/an=application", "eyJ0eXAi"];
+    let (requests, _) = a_wildcard_is_issued("azure", azure::Azure::new(), environment, &secrets);
+    let writes = requests.iter().filter(|line| line.starts_with("PUT")).count();
+    assert_eq!(writes, 2, "both values at once, each way, beside somebody else's: {requests:?}");
+    assert!(requests.iter().all(|line| !line.ends_with("/dnszones")), "no zone is looked up: {requests:?}");
 }
 
 #[test]

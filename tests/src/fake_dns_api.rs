@@ -20,6 +20,7 @@
 //! It runs on a runtime of its own; dropping it closes everything.
 
 pub mod acme_dns;
+pub mod azure;
 pub mod cloudflare;
 pub mod desec;
 pub mod digitalocean;
