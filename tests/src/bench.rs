@@ -1,15 +1,20 @@
-//! The benchmark of `issue`, side by side with `lego` and `uacme`, in the rig.
+//! The benchmarks, in the rig: `issue`, side by side with `lego` and `uacme`, and what providers
+//! cost.
 //!
 //! - [`figures`]: the lines printed, and the bounds they are held to;
 //! - `measured`: one run of a program: wall time, CPU time, peak memory;
 //! - `client`: the three programs, each with a zone, a CA and a state of its own;
-//! - `series`: what is measured.
+//! - `series`: what is measured of `issue`;
+//! - `providers`: requests that batches cost at providers (`relay` counts them on the way).
 //!
-//! `tests/bench/run issue` runs it on a release build; a quick form of it is one of the tests.
+//! `tests/bench/run issue` and `tests/bench/run providers` run them on a release build; quick forms
+//! are among the tests.
 
 mod client;
 pub mod figures;
 mod measured;
+mod providers;
+mod relay;
 mod series;
 
 use crate::rig::Rig;
@@ -17,7 +22,7 @@ use figures::Figures;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = concat!(
-    "usage: bench issue [--alone | --quick]\n",
+    "usage: bench issue [--alone | --quick] | bench providers [--quick]\n",
     "  --alone  measures dns01 only\n",
     "  --quick  a few runs on whatever build is at hand, and no bounds"
 );
@@ -49,15 +54,26 @@ impl Form {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let form = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["issue"] => Form::FULL,
-        ["issue", "--alone"] => Form::ALONE,
-        ["issue", "--quick"] => Form::QUICK,
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["issue"] => issue(Form::FULL),
+        ["issue", "--alone"] => issue(Form::ALONE),
+        ["issue", "--quick"] => issue(Form::QUICK),
+        ["providers"] => providers(true),
+        ["providers", "--quick"] => providers(false),
         _ => {
             say(USAGE);
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
+    }
+}
+
+fn providers(bounds: bool) -> ExitCode {
+    let mut figures = Figures::default();
+    providers::measure(Rig::get(), &mut figures);
+    judged(&figures, bounds)
+}
+
+fn issue(form: Form) -> ExitCode {
     let rig = Rig::get();
     trust(rig);
     let mut figures = Figures::default();
@@ -70,7 +86,12 @@ pub fn main() -> ExitCode {
         series::ten_times_as_many(rig, form, hundred, &mut figures);
         series::both(&mut clients, form, &mut figures);
     }
-    let missed = if form.bounds { figures.missed() } else { Vec::new() };
+    judged(&figures, form.bounds)
+}
+
+/// Success, unless bounds hold and one is missed.
+fn judged(figures: &Figures, bounds: bool) -> ExitCode {
+    let missed = if bounds { figures.missed() } else { Vec::new() };
     for line in &missed {
         say(&format!("BOUND MISSED {line}"));
     }
