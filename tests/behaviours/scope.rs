@@ -298,6 +298,8 @@ fn a_powerdns_key_is_always_more_than_needed() {
     is_found(audit(&program, &[]), "more-than-needed", &["make and delete zones"]);
     let outcome = program.run(["scope", "audit"]).failed_with(1).says("✗ pdns (powerdns): more than needed");
     let _ = outcome.says("hint: `dns01 scope recipe --dns pdns`");
+    let quiet = program.run(["scope", "audit", "--quiet"]).failed_with(1).says("make and delete zones");
+    assert_eq!(quiet.stdout, "");
     let _ = program.run(["scope", "recipe"]).succeeded().says("pdnsutil generate-tsig-key").says("CNAME");
 }
 

@@ -10,7 +10,7 @@ use dns01_core::config::{Config, CredentialConfig};
 use dns01_core::issue::IssueError;
 use dns01_core::scope::{Audited, Needs, Verdict, audit};
 use dns01_provider::recipe::by_zone;
-use dns01_provider::{Credential, ProviderError, Recipe, ScopeNeed, ScopeReport};
+use dns01_provider::{Credential, Recipe, ScopeNeed, ScopeReport};
 use futures_util::stream::{StreamExt as _, iter};
 use serde_json::{Value, json};
 
@@ -162,27 +162,42 @@ fn tell_audit(program: &Program, credential: &CredentialConfig, audited: &Audite
     };
     say(&format!(" {mark} {} ({}): {verdict}", credential.name, credential.plugin.name));
     told_needs(&audited.needs).iter().for_each(|line| say(&format!("   needs   {line}")));
-    audited.findings().iter().for_each(|finding| say(&format!("   found   {finding}")));
     audited.probed().iter().for_each(|probe| say(&format!("   tried   {probe}")));
-    match &audited.report {
-        Ok(ScopeReport::CannotTell { reason }) => say(&format!("   because {reason}")),
-        Ok(ScopeReport::MoreThanNeeded { .. } | ScopeReport::NotEnough { .. })
-            if !audited.needs.is_empty() =>
-        {
-            let name = &credential.name;
-            say(&format!(
-                "   hint: `dns01 scope recipe --dns {name}` says how to make one that is just enough"
-            ));
-        }
-        Ok(_) => {}
-        Err(error) => program.output.failure(&failure(credential, error)),
+    if let Some(failure) = failure(credential, audited) {
+        program.output.failure(&failure);
     }
 }
 
-fn failure(credential: &CredentialConfig, error: &ProviderError) -> Failure {
-    let message = format!("`{}` was not told what it can do: {error}", credential.name);
-    let failure = Failure::new("scope-audit", message, Exit::SomeFailed).caused_by(error);
-    Failure { hint: error.hint().map(str::to_owned), ..failure }
+/// What is wrong with `credential`, unless it is exactly enough.
+fn failure(credential: &CredentialConfig, audited: &Audited) -> Option<Failure> {
+    let name = &credential.name;
+    let failure = match &audited.report {
+        Err(error) => {
+            let message = format!("`{name}` was not told what it can do: {error}");
+            let failure = Failure::new("scope-audit", message, Exit::SomeFailed).caused_by(error);
+            return Some(Failure { hint: error.hint().map(str::to_owned), ..failure });
+        }
+        Ok(ScopeReport::ExactlyEnough { .. }) => return None,
+        Ok(ScopeReport::MoreThanNeeded { .. }) => {
+            Failure::new("scope-more", format!("`{name}` can do more than is needed"), Exit::SomeFailed)
+        }
+        Ok(ScopeReport::NotEnough { .. }) => {
+            Failure::new("scope-less", format!("`{name}` cannot do all that is needed"), Exit::SomeFailed)
+        }
+        Ok(other) => {
+            let reason = match other {
+                ScopeReport::CannotTell { reason } => reason.as_str(),
+                _ => "this version does not know the answer",
+            };
+            let message = format!("what `{name}` can do cannot be told: {reason}");
+            return Some(Failure::new("scope-untold", message, Exit::SomeFailed));
+        }
+    };
+    let hint = match audited.needs.as_slice() {
+        [] => format!("take [dns.{name}] away, and what it refers to at the service"),
+        _ => format!("`dns01 scope recipe --dns {name}` says how to make one that is just enough"),
+    };
+    Some(Failure { details: audited.findings().to_vec(), ..failure.with_hint(hint) })
 }
 
 fn audit_document(credential: &CredentialConfig, audited: &Audited) -> Value {
@@ -198,7 +213,7 @@ fn audit_document(credential: &CredentialConfig, audited: &Audited) -> Value {
         "findings": audited.findings(),
         "probed": audited.probed(),
         "reason": reason,
-        "error": audited.report.as_ref().err().map(|error| failure(credential, error)),
+        "error": audited.report.as_ref().err().and_then(|_| failure(credential, audited)),
     })
 }
 
