@@ -40,6 +40,15 @@ pub(crate) async fn audit(api: &Api, needs: &[ScopeNeed]) -> Result<ScopeReport,
     if !missing.is_empty() {
         return Ok(ScopeReport::NotEnough { findings: missing });
     }
+    surplus(api, &seen, &needed).await
+}
+
+/// What a token that is enough can do beyond that.
+async fn surplus(
+    api: &Api,
+    seen: &BTreeSet<String>,
+    needed: &BTreeMap<&str, &Zone>,
+) -> Result<ScopeReport, ProviderError> {
     let mut findings: Vec<String> = seen
         .iter()
         .filter(|name| !needed.contains_key(name.as_str()))

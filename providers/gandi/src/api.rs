@@ -61,8 +61,7 @@ pub(crate) struct TokenInfo {
     #[serde(default)]
     pub(crate) scope: Vec<String>,
     /// What it is kept to; nothing is everything of the organization.
-    #[serde(default)]
-    pub(crate) entities: Vec<Value>,
+    pub(crate) entities: Option<Vec<Value>>,
     /// Seconds.
     pub(crate) expires_in: Option<u64>,
 }

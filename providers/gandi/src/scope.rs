@@ -1,8 +1,8 @@
 //! What the credential can do beyond what it must.
 
-use crate::api::{Api, TokenInfo};
+use crate::api::{Api, TokenInfo, relative};
 use dns01_provider::{ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The one scope that writes records.
 const NEEDED: &str = "domain:tech";
@@ -17,21 +17,12 @@ pub(crate) async fn audit(
     needs: &[ScopeNeed],
 ) -> Result<ScopeReport, ProviderError> {
     let needed: BTreeSet<&str> = needs.iter().map(|need| need.zone.name.as_str()).collect();
-    let (mut missing, mut findings, mut probed) = (Vec::new(), Vec::new(), Vec::new());
-    match api.domains().await {
-        Ok(names) => {
-            let seen: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-            let unseen = needed.iter().filter(|name| !seen.contains(**name));
-            missing.extend(unseen.map(|name| format!("it does not see the domain `{name}`")));
-            let others = seen.iter().filter(|name| !needed.contains(name.as_str()));
-            findings
-                .extend(others.map(|name| format!("it reaches the domain `{name}`, which is not needed")));
-            probed.push("the domains that it sees".to_owned());
-        }
-        // A token may write the records of a domain and list none.
-        Err(error) if error.kind() == ProviderErrorKind::Permission => {}
-        Err(error) => return Err(error),
-    }
+    let seen = seen(api).await?;
+    let others = seen.iter().filter(|name| !needed.contains(name.as_str()));
+    let mut findings: Vec<String> =
+        others.map(|name| format!("it reaches the domain `{name}`, which is not needed")).collect();
+    let mut missing = unreached(api, needs, &seen).await?;
+    let mut probed = vec!["the domains that it sees".to_owned()];
     if unscoped {
         findings
             .push("an API key can do everything that its owner can: use a personal access token".to_owned());
@@ -57,6 +48,40 @@ pub(crate) async fn audit(
     })
 }
 
+/// The domains that the credential lists: none, where it may not list them.
+async fn seen(api: &Api) -> Result<BTreeSet<String>, ProviderError> {
+    match api.domains().await {
+        Ok(names) => Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect()),
+        Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The needed domains whose records are not shown: a token may write those of one and list none.
+async fn unreached(
+    api: &Api,
+    needs: &[ScopeNeed],
+    seen: &BTreeSet<String>,
+) -> Result<Vec<String>, ProviderError> {
+    use ProviderErrorKind as Kind;
+    let unseen: BTreeMap<&str, &ScopeNeed> = needs
+        .iter()
+        .map(|need| (need.zone.name.as_str(), need))
+        .filter(|(name, _)| !seen.contains(*name))
+        .collect();
+    let mut missing = Vec::new();
+    for (name, need) in unseen {
+        match api.rrset(&need.zone, &relative(&need.zone, &need.name)?).await {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), Kind::Permission | Kind::NotFound) => {
+                missing.push(format!("it does not reach the domain `{name}`"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(missing)
+}
+
 /// Compares what the token says of itself; returns what was looked at.
 fn read(info: &TokenInfo, needed: usize, missing: &mut Vec<String>, findings: &mut Vec<String>) -> String {
     if !info.scope.iter().any(|scope| scope == NEEDED) {
@@ -66,11 +91,12 @@ fn read(info: &TokenInfo, needed: usize, missing: &mut Vec<String>, findings: &m
     }
     let others = info.scope.iter().filter(|scope| *scope != NEEDED);
     findings.extend(others.map(|scope| format!("it has the scope `{scope}`, which is not needed")));
-    if info.entities.is_empty() {
+    let entities = info.entities.as_ref().map_or(0, Vec::len);
+    if entities == 0 {
         findings
             .push("it is not kept to a domain: it reaches all that the organization has or gets".to_owned());
-    } else if info.entities.len() > needed {
-        findings.push(format!("it is kept to {} resources, {needed} are needed", info.entities.len()));
+    } else if entities > needed {
+        findings.push(format!("it is kept to {entities} resources, {needed} are needed"));
     }
     let days = info.expires_in.map(|seconds| seconds / 86_400);
     match days {
@@ -105,7 +131,9 @@ mod tests {
             json!({ "scope": ["domain:tech", "domain:renew"], "entities": [{ "id": 1 }, { "id": 2 }] });
         let (missing, findings, _) = told(&info);
         assert!(missing.is_empty() && findings.len() == 2, "{findings:?}");
-        let (missing, findings, _) = told(&json!({ "scope": ["domain:view"], "entities": [] }));
-        assert_eq!((missing.len(), findings.len()), (1, 2), "{missing:?} {findings:?}");
+        for all in [json!([]), json!(null)] {
+            let (missing, findings, _) = told(&json!({ "scope": ["domain:view"], "entities": all }));
+            assert_eq!((missing.len(), findings.len()), (1, 2), "{missing:?} {findings:?}");
+        }
     }
 }

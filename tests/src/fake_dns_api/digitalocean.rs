@@ -106,27 +106,7 @@ impl DigitalOcean {
                 assert!(held.zones.iter().all(|zone| zone.name != *name), "nobody here deletes a domain");
                 Err(not_found())
             }
-            ("GET", ["domains", name, "records"], _) => {
-                needs(&["domain:read"])?;
-                no_body(asked)?;
-                list(asked, zone(held, name)?)
-            }
-            ("POST", ["domains", name, "records"], _) => {
-                needs(&["domain:create", "domain:update"])?;
-                only(asked, &[])?;
-                let record = asked.object().ok_or_else(|| unprocessable("the body is no JSON object"))?;
-                let id = held.next_number();
-                add(zone(held, name)?, &record, id)
-            }
-            ("DELETE", ["domains", name, "records", id], _) => {
-                needs(&["domain:delete", "domain:update"])?;
-                only(asked, &[])?;
-                no_body(asked)?;
-                let zone = zone(held, name)?;
-                let found = zone.records.iter().position(|record| record.id == *id).ok_or_else(not_found)?;
-                zone.records.remove(found);
-                Ok(Answer::text(204, "application/json", ""))
-            }
+            (_, ["domains", name, "records", rest @ ..], _) => records(asked, held, name, rest, &needs),
             _ => Err(not_found()),
         }
     }
@@ -182,6 +162,40 @@ fn no_body(asked: &Asked) -> Result<(), Answer> {
 
 fn zone<'a>(held: &'a mut Held, name: &str) -> Result<&'a mut HeldZone, Answer> {
     held.zones.iter_mut().find(|zone| zone.name == name).ok_or_else(not_found)
+}
+
+/// What can be asked of the records of the domain `name`.
+fn records(
+    asked: &Asked,
+    held: &mut Held,
+    name: &str,
+    rest: &[&str],
+    needs: &dyn Fn(&[&str]) -> Result<(), Answer>,
+) -> Result<Answer, Answer> {
+    match (asked.method.as_str(), rest) {
+        ("GET", []) => {
+            needs(&["domain:read"])?;
+            no_body(asked)?;
+            list(asked, zone(held, name)?)
+        }
+        ("POST", []) => {
+            needs(&["domain:create", "domain:update"])?;
+            only(asked, &[])?;
+            let record = asked.object().ok_or_else(|| unprocessable("the body is no JSON object"))?;
+            let id = held.next_number();
+            add(zone(held, name)?, &record, id)
+        }
+        ("DELETE", [id]) => {
+            needs(&["domain:delete", "domain:update"])?;
+            only(asked, &[])?;
+            no_body(asked)?;
+            let zone = zone(held, name)?;
+            let found = zone.records.iter().position(|record| record.id == *id).ok_or_else(not_found)?;
+            zone.records.remove(found);
+            Ok(Answer::text(204, "application/json", ""))
+        }
+        _ => Err(not_found()),
+    }
 }
 
 /// The page that is asked for; one beyond the last is empty.

@@ -206,18 +206,7 @@ impl Gandi {
                 let set = vec![record(&name, &format!("{number}-0"), 3607, &value)];
                 zone.replace_set(&name, "TXT", set);
             }
-            let present = zone.set(&name, "TXT");
-            let texts = |records: &[&HeldRecord]| -> Vec<String> {
-                records.iter().map(|record| record.data.clone()).collect()
-            };
-            if !present.is_empty() {
-                let same = texts(&present) == texts(&records.iter().collect::<Vec<_>>());
-                return Err(if same {
-                    Answer::json(200, &json!({ "message": "A DNS Record already exists with same value" }))
-                } else {
-                    refusal(409, "A DNS Record already exists with another value")
-                });
-            }
+            absent(&zone.set(&name, "TXT"), &records)?;
         }
         let before: Vec<HeldRecord> = zone.set(&name, "TXT").into_iter().cloned().collect();
         zone.replace_set(&name, "TXT", records);
@@ -336,6 +325,19 @@ fn rrsets(zone: &HeldZone) -> Vec<Value> {
         })
     };
     places.iter().map(shown).collect()
+}
+
+/// A set is made only where there is none.
+fn absent(present: &[&HeldRecord], wanted: &[HeldRecord]) -> Result<(), Answer> {
+    if present.is_empty() {
+        return Ok(());
+    }
+    let same = present.iter().map(|record| &record.data).eq(wanted.iter().map(|record| &record.data));
+    Err(if same {
+        Answer::json(200, &json!({ "message": "A DNS Record already exists with same value" }))
+    } else {
+        refusal(409, "A DNS Record already exists with another value")
+    })
 }
 
 /// The letter case stays, and counts.

@@ -103,43 +103,50 @@ impl Hetzner {
             return Err(refusal(403, "token_readonly", "only GET is allowed with a read-only token"));
         }
         match (asked.method.as_str(), &asked.path()[..]) {
-            ("GET", [things]) if OTHER_THINGS.contains(things) => {
+            ("GET", path) => self.look(asked, held, path),
+            ("POST", ["zones", id, "rrsets", name, "TXT", "actions", verb]) => {
+                self.change(asked, held, id, name, verb)
+            }
+            _ => Err(not_found("no such path")),
+        }
+    }
+
+    fn look(&self, asked: &Asked, held: &mut Held, path: &[&str]) -> Result<Answer, Answer> {
+        match path {
+            [things] if OTHER_THINGS.contains(things) => {
                 only(asked, &["page", "per_page"])?;
                 let owned = lock(&self.things).iter().filter(|one| one == things).count();
                 page(asked, things, &vec![json!({}); owned], PER_PAGE.1)
             }
-            ("GET", ["zones"]) => {
+            ["zones"] => {
                 only(asked, &["name", "page", "per_page"])?;
                 let fits = |zone: &&HeldZone| asked.parameter("name").is_none_or(|name| zone.name == name);
                 let found: Vec<Value> = held.zones.iter().filter(fits).map(|zone| self.zone(zone)).collect();
                 page(asked, "zones", &found, PER_PAGE.1)
             }
-            ("GET", ["zones", id]) => {
+            ["zones", id] => {
                 only(asked, &[])?;
                 let zone = self.zone(zone(held, id)?);
                 let mut work = lock(&self.work);
                 work.updating = work.updating.saturating_sub(1);
                 Ok(Answer::json(200, &json!({ "zone": zone })))
             }
-            ("GET", ["actions"]) => {
+            ["actions"] => {
                 only(asked, &["id", "page", "per_page"])?;
                 let ids = asked.query.iter().filter(|(name, _)| name == "id").map(|(_, id)| id.as_str());
                 let found = ids.map(|id| self.action(id)).collect::<Result<Vec<_>, _>>()?;
                 page(asked, "actions", &found, PER_PAGE.1)
             }
-            ("GET", ["actions", id] | ["zones", "actions", id]) => {
+            ["actions", id] | ["zones", "actions", id] => {
                 Ok(Answer::json(200, &json!({ "action": self.action(id)? })))
             }
-            ("GET", ["zones", id, "rrsets"]) => list(asked, zone(held, id)?),
-            ("GET", ["zones", id, "rrsets", name, "TXT"]) => {
+            ["zones", id, "rrsets"] => list(asked, zone(held, id)?),
+            ["zones", id, "rrsets", name, "TXT"] => {
                 only(asked, &[])?;
                 let zone = zone(held, id)?;
                 let name = absolute(zone, name)?;
                 let found = rrset(zone, &name).ok_or_else(|| not_found("rrset not found"))?;
                 Ok(Answer::json(200, &json!({ "rrset": found })))
-            }
-            ("POST", ["zones", id, "rrsets", name, "TXT", "actions", verb]) => {
-                self.change(asked, held, id, name, verb)
             }
             _ => Err(not_found("no such path")),
         }
@@ -369,6 +376,13 @@ fn values(body: &Map<String, Value>) -> Result<Vec<(String, String)>, Answer> {
     Ok(values)
 }
 
+fn ttl_of(body: &Map<String, Value>) -> Result<Option<u32>, Answer> {
+    let Some(ttl) = body.get("ttl").filter(|ttl| !ttl.is_null()) else { return Ok(None) };
+    let ttl = ttl.as_u64().filter(|ttl| (60..=2_147_483_647).contains(ttl));
+    let ttl = ttl.and_then(|ttl| u32::try_from(ttl).ok());
+    ttl.map(Some).ok_or_else(|| invalid("ttl", "must be 60 to 2147483647"))
+}
+
 fn add(
     zone: &mut HeldZone,
     name: &str,
@@ -377,11 +391,7 @@ fn add(
     number: u64,
 ) -> Result<(), Answer> {
     fields(body, &["records", "ttl"])?;
-    let ttl = body.get("ttl").filter(|ttl| !ttl.is_null()).map(|ttl| {
-        let ttl = ttl.as_u64().filter(|ttl| (60..=2_147_483_647).contains(ttl));
-        ttl.and_then(|ttl| u32::try_from(ttl).ok()).ok_or_else(|| invalid("ttl", "must be 60 to 2147483647"))
-    });
-    let ttl = ttl.transpose()?;
+    let ttl = ttl_of(body)?;
     if !zone.set(name, "CNAME").is_empty() {
         return Err(invalid("name", "a CNAME RRSet exists for this name"));
     }
