@@ -15,6 +15,7 @@ pub struct ProviderError {
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
     retryable: bool,
+    zone_only: bool,
     hint: Option<String>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -49,6 +50,7 @@ impl ProviderError {
             context: Vec::new(),
             retry_after: None,
             retryable: matches!(kind, ProviderErrorKind::RateLimited | ProviderErrorKind::Unavailable),
+            zone_only: false,
             hint: None,
             source: None,
         }
@@ -65,6 +67,14 @@ impl ProviderError {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says that a refusal for rate is about changes of this zone, and that the credential may go
+    /// on in others.
+    #[must_use]
+    pub fn with_zone_only(mut self) -> Self {
+        self.zone_only = true;
         self
     }
 
@@ -99,6 +109,12 @@ impl ProviderError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// True if a refusal for rate is about changes of one zone only.
+    #[must_use]
+    pub fn is_zone_only(&self) -> bool {
+        self.zone_only
     }
 
     /// How long the service wants to be left alone.
