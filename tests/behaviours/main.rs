@@ -31,6 +31,7 @@ mod left_behind;
 mod many_zones;
 mod name_servers;
 mod one_order;
+mod rate_limits;
 mod renewal;
 mod revocation;
 mod rig_leaves_nothing;

@@ -1,7 +1,7 @@
 //! Holds: what keeps an order's values in their zones.
 
 use super::ledger::Value;
-use super::writer::{Answer, Request, WriterHandle};
+use super::writer::{Answer, Request, Waited, WriterHandle};
 use super::{Place, RecordsError};
 use crate::store::OrderId;
 use dns01_provider::{CredentialName, Fqdn, Receipt, TxtValue, ZoneName};
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// Tells the parts of all holds of this process apart.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -119,21 +118,29 @@ impl Hold {
         &self.zones
     }
 
-    /// Lets go and waits until the values are removed, for at most `patience`. The removal of
-    /// what is left by then goes on by itself.
+    /// Lets go and waits until the values are removed, as long as the writers get on: until none
+    /// of a zone's calls has ended for `patience`. The removal of what is left by then goes on by
+    /// itself.
     ///
     /// Dropped half-way, all of it goes on by itself.
     pub async fn release(mut self, patience: Duration) -> Released {
-        let deadline = Instant::now() + patience;
-        let parts = std::mem::take(&mut self.parts).into_iter();
-        let answers: Vec<_> = parts.map(Part::release).collect();
-        let mut released = Released::default();
-        for (answer, place, values) in answers {
-            match tokio::time::timeout_at(deadline, answer).await {
-                Ok(Ok(part)) => released.add(part),
-                Ok(Err(_)) => released.leave(&place, &*values, "the program is ending"),
-                Err(_) => released.leave(&place, &*values, "its removal was not confirmed in time"),
+        // All let go before any is waited for.
+        let parts: Vec<_> = std::mem::take(&mut self.parts)
+            .into_iter()
+            .map(|part| (part.writer.clone(), part.place.clone(), Arc::clone(&part.values), part.release()))
+            .collect();
+        let waits = parts.into_iter().map(|(writer, place, values, answer)| async move {
+            let mut released = Released::default();
+            match writer.patiently(answer, patience).await {
+                Waited::Answered(part) => released.add(part),
+                Waited::Ended => released.leave(&place, &*values, "the program is ending"),
+                Waited::InVain => released.leave(&place, &*values, "its removal was not confirmed in time"),
             }
+            released
+        });
+        let mut released = Released::default();
+        for part in futures_util::future::join_all(waits).await {
+            released.add(part);
         }
         released
     }
@@ -165,12 +172,12 @@ impl Part {
         Ok((part, answer))
     }
 
-    fn release(mut self) -> (oneshot::Receiver<Released>, Place, Arc<[Value]>) {
+    fn release(mut self) -> oneshot::Receiver<Released> {
         self.held = false;
         let (reply, answer) = oneshot::channel();
         // A writer that has ended drops the reply, and the ledger has the values.
         let _ = self.writer.send(Request::Release { hold: self.id, reply: Some(reply) });
-        (answer, self.place.clone(), Arc::clone(&self.values))
+        answer
     }
 }
 

@@ -10,6 +10,7 @@ use dns01_provider::{Batch, Credential, ProviderError, ProviderErrorKind, TxtCha
 use futures_util::StreamExt as _;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -97,6 +98,8 @@ pub(super) struct Site {
     pub(super) zone: Zone,
     pub(super) credential: Credential,
     pub(super) store: Store,
+    /// Batches that are done, one way or the other.
+    pub(super) progress: Arc<AtomicU64>,
 }
 
 impl Site {
@@ -239,6 +242,7 @@ impl Site {
             futures_util::stream::iter(batches).map(|changes| self.apply(changes)).buffer_unordered(at_once);
         let mut outcomes = Outcomes::default();
         while let Some(calls) = parts.next().await {
+            self.progress.fetch_add(1, Ordering::Relaxed);
             let settled = outcomes.take(&self.place, calls);
             left -= 1;
             if let Some(unsettled) = unsettled.as_mut().filter(|_| left > 0) {

@@ -391,6 +391,63 @@ async fn a_ttl_below_the_providers_smallest_is_raised() {
 }
 
 #[tokio::test]
+async fn a_long_removal_is_waited_for_while_it_goes_on_and_no_longer() {
+    let (_directory, records, service) = fresh().await;
+    let records = records_over(records.0.store.clone(), &service.with_limits(Limits::new(Batch::Record)));
+    let wanted = (0..24).map(|number| record(&format!("n{number}"), "1")).collect();
+    let held = records.hold(&OrderId::random(), records.announce(), wanted).await.unwrap();
+    for _ in 0..24 {
+        service.misbehave(Fault::Slow(Duration::from_millis(100)));
+    }
+    // Four at once: 600 ms in all.
+    let released = held.release(Duration::from_millis(400)).await;
+    assert_eq!((released.removed, released.left.len()), (24, 0), "{released:?}");
+
+    let held = hold(&records, "stuck", "1").await.unwrap();
+    service.misbehave(Fault::Slow(Duration::from_secs(3600)));
+    let begun = tokio::time::Instant::now();
+    let released = held.release(Duration::from_millis(100)).await;
+    assert_eq!((released.removed, released.left.len()), (0, 1), "{released:?}");
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn an_order_is_answered_when_its_own_values_are_written_and_not_with_the_last() {
+    let (_directory, records, service) = fresh().await;
+    let mut limits = Limits::new(Batch::Record);
+    limits.in_flight = 1;
+    let records = records_over(records.0.store.clone(), &service.with_limits(limits));
+    let announced: Vec<_> = (0..3).map(|number| (number, records.announce())).collect();
+    service.misbehave(Fault::Slow(Duration::ZERO));
+    service.misbehave(Fault::Refuse(refusal(ProviderErrorKind::Permission)));
+    service.misbehave(Fault::Slow(Duration::from_secs(3600)));
+    let mut holds: Vec<_> = announced
+        .into_iter()
+        .map(|(number, announcement)| {
+            let records = records.clone();
+            Box::pin(async move {
+                let wanted = vec![record(&format!("n{number}"), "1")];
+                records.hold(&OrderId::random(), announcement, wanted).await
+            })
+        })
+        .collect();
+    let last = holds.pop().unwrap();
+    let (second, first) = (holds.pop().unwrap(), holds.pop().unwrap());
+    let answers = futures_util::future::join(first, second);
+    let never = async {
+        let _last = last.await;
+        panic!("its call takes an hour")
+    };
+    let (first, second) = tokio::select! {
+        biased;
+        answers = tokio::time::timeout(PATIENCE, answers) => answers.unwrap(),
+        () = never => unreachable!(),
+    };
+    assert!(first.is_ok());
+    assert!(matches!(second, Err(RecordsError::Provider { .. })), "a refusal does not wait either");
+}
+
+#[tokio::test]
 async fn an_end_removes_what_is_held_and_takes_no_more() {
     let (_directory, records, service) = fresh().await;
     let held = hold(&records, "a", "1").await.unwrap();

@@ -16,6 +16,7 @@ use crate::store::{OrderId, Store};
 use dns01_provider::{Credential, Zone};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -52,12 +53,46 @@ pub(super) enum Request {
 
 /// The way to a writer.
 #[derive(Clone, Debug)]
-pub(super) struct WriterHandle(mpsc::UnboundedSender<Request>);
+pub(super) struct WriterHandle {
+    requests: mpsc::UnboundedSender<Request>,
+    progress: Arc<AtomicU64>,
+}
 
 impl WriterHandle {
     pub(super) fn send(&self, request: Request) -> Result<(), RecordsError> {
-        self.0.send(request).map_err(|_| RecordsError::ShuttingDown)
+        self.requests.send(request).map_err(|_| RecordsError::ShuttingDown)
     }
+
+    /// Waits for `answer` as long as the writer gets on with its calls: until none has ended for
+    /// `patience`. A service that takes a record a second has a long line before it.
+    pub(super) async fn patiently<T>(
+        &self,
+        mut answer: oneshot::Receiver<T>,
+        patience: Duration,
+    ) -> Waited<T> {
+        let mut seen = self.progress.load(Ordering::Relaxed);
+        loop {
+            match tokio::time::timeout(patience, &mut answer).await {
+                Ok(Ok(answer)) => return Waited::Answered(answer),
+                Ok(Err(_)) => return Waited::Ended,
+                Err(_) => {}
+            }
+            let now = self.progress.load(Ordering::Relaxed);
+            if now == seen {
+                return Waited::InVain;
+            }
+            seen = now;
+        }
+    }
+}
+
+/// What became of a wait for a writer.
+pub(super) enum Waited<T> {
+    Answered(T),
+    /// The writer has ended.
+    Ended,
+    /// Nothing went on any more.
+    InVain,
 }
 
 /// Starts the writer of `zone`. The first token of `tokens` ends the taking of records, the
@@ -71,10 +106,11 @@ pub(super) fn spawn(
     tracker: &TaskTracker,
 ) -> WriterHandle {
     let (sender, requests) = mpsc::unbounded_channel();
+    let progress = Arc::new(AtomicU64::new(0));
     let (stop, end) = tokens;
     let place = (credential.name().clone(), zone.name.clone());
     let writer = Writer {
-        site: round::Site { place, zone, credential, store },
+        site: round::Site { place, zone, credential, store, progress: Arc::clone(&progress) },
         registry,
         arrivals: Vec::new(),
         room_at: None,
@@ -89,7 +125,7 @@ pub(super) fn spawn(
             () = writer.run(requests) => {}
         }
     });
-    WriterHandle(sender)
+    WriterHandle { requests: sender, progress }
 }
 
 struct Writer {

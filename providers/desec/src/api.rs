@@ -84,7 +84,8 @@ impl Api {
     /// Carries out all of `changes`, or none.
     pub(crate) async fn change(&self, zone: &ZoneName, changes: &[SetChange]) -> Result<(), ProviderError> {
         let reply = self.0.patch(&rrsets(zone)).json(&changes)?.send().await?;
-        checked(reply, changes).map(drop)
+        // Writes are counted by domain: the day's last one of one must not stop the others.
+        checked(reply, changes).map(drop).map_err(ProviderError::with_zone_only)
     }
 
     /// The names of the account's domains. Every token may ask.

@@ -99,10 +99,16 @@ struct Shared {
     provider: Arc<dyn DnsProvider>,
     limits: Limits,
     pace: Pace,
-    zone_paces: Mutex<HashMap<ZoneName, Arc<Pace>>>,
+    zone_paces: Mutex<HashMap<ZoneName, Arc<ZonePace>>>,
     in_flight: Semaphore,
     paused_until: Mutex<Option<Instant>>,
     calls: AtomicU64,
+}
+
+/// What keeps changes to one zone apart.
+struct ZonePace {
+    pace: Pace,
+    paused_until: Mutex<Option<Instant>>,
 }
 
 impl Credential {
@@ -207,7 +213,7 @@ impl Credential {
         &self,
         operation: &'static str,
         zone: Option<&Zone>,
-        zone_pace: Option<&Pace>,
+        zone_pace: Option<&ZonePace>,
         mut attempt: impl FnMut() -> F + Send,
     ) -> Result<T, ProviderError>
     where
@@ -248,7 +254,7 @@ impl Credential {
     async fn once<T, F>(
         &self,
         operation: &'static str,
-        zone_pace: Option<&Pace>,
+        zone_pace: Option<&ZonePace>,
         deadline: Instant,
         attempt: &mut (impl FnMut() -> F + Send),
     ) -> Result<T, ProviderError>
@@ -256,9 +262,19 @@ impl Credential {
         F: Future<Output = Result<T, ProviderError>> + Send,
     {
         // A zone that waits for its own rate takes nobody else's place.
-        if let Some(pace) = zone_pace {
-            self.wait(deadline, || pace.take().err(), "the allowed rate of changes to the zone is used up")
-                .await?;
+        if let Some(zone) = zone_pace {
+            self.wait(
+                deadline,
+                || remaining(&zone.paused_until),
+                "the service asked to leave the zone alone",
+            )
+            .await?;
+            self.wait(
+                deadline,
+                || zone.pace.take().err(),
+                "the allowed rate of changes to the zone is used up",
+            )
+            .await?;
         }
         let _turn = tokio::time::timeout_at(deadline, self.turn(deadline))
             .await
@@ -280,7 +296,7 @@ impl Credential {
             Ok(_) => tracing::debug!(elapsed_ms, "answered"),
             Err(error) => {
                 tracing::debug!(elapsed_ms, %error, "failed");
-                self.pause_for(error);
+                self.pause_for(error, zone_pace);
             }
         }
         result
@@ -318,27 +334,30 @@ impl Credential {
     }
 
     /// What keeps changes to `zone` apart, where the service counts them by zone.
-    fn zone_pace(&self, zone: &ZoneName) -> Option<Arc<Pace>> {
+    fn zone_pace(&self, zone: &ZoneName) -> Option<Arc<ZonePace>> {
         let rates = &self.shared.limits.zone_rates;
         if rates.is_empty() {
             return None;
         }
         let mut paces = self.shared.zone_paces.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(paces.entry(zone.clone()).or_insert_with(|| Arc::new(Pace::new(rates)))))
+        let new = || Arc::new(ZonePace { pace: Pace::new(rates), paused_until: Mutex::new(None) });
+        Some(Arc::clone(paces.entry(zone.clone()).or_insert_with(new)))
     }
 
     fn remaining_pause(&self) -> Option<Duration> {
-        let until = *self.shared.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.and_then(|until| until.checked_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+        remaining(&self.shared.paused_until)
     }
 
-    /// A refusal for rate counts for everybody who uses this credential.
-    fn pause_for(&self, error: &ProviderError) {
+    /// A refusal for rate counts for everybody who uses this credential, or for the zone where the
+    /// service counts by zone and the plugin says that it is about that.
+    fn pause_for(&self, error: &ProviderError, zone_pace: Option<&ZonePace>) {
         if error.kind() != ProviderErrorKind::RateLimited {
             return;
         }
         let until = Instant::now() + error.retry_after().unwrap_or(UNNAMED_PAUSE);
-        let mut paused = self.shared.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let zone_pause = zone_pace.filter(|_| error.is_zone_only()).map(|zone| &zone.paused_until);
+        let mut paused =
+            zone_pause.unwrap_or(&self.shared.paused_until).lock().unwrap_or_else(PoisonError::into_inner);
         if paused.is_none_or(|present| present < until) {
             *paused = Some(until);
         }
@@ -358,6 +377,12 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credential({})", self.shared.name)
     }
+}
+
+/// What is left of a pause.
+fn remaining(paused_until: &Mutex<Option<Instant>>) -> Option<Duration> {
+    let until = *paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+    until.and_then(|until| until.checked_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
 }
 
 fn backoff() -> ExponentialBackoff {

@@ -16,6 +16,7 @@ pub struct ProviderError {
     retry_after: Option<Duration>,
     retryable: bool,
     nothing_sent: bool,
+    zone_only: bool,
     hint: Option<String>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -51,6 +52,7 @@ impl ProviderError {
             retry_after: None,
             retryable: matches!(kind, ProviderErrorKind::RateLimited | ProviderErrorKind::Unavailable),
             nothing_sent: false,
+            zone_only: false,
             hint: None,
             source: None,
         }
@@ -67,6 +69,14 @@ impl ProviderError {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says that a refusal for rate is about changes of this zone, and that the credential may go
+    /// on in others.
+    #[must_use]
+    pub fn with_zone_only(mut self) -> Self {
+        self.zone_only = true;
         self
     }
 
@@ -116,6 +126,12 @@ impl ProviderError {
     #[must_use]
     pub fn is_nothing_sent(&self) -> bool {
         self.nothing_sent
+    }
+
+    /// True if a refusal for rate is about changes of one zone only.
+    #[must_use]
+    pub fn is_zone_only(&self) -> bool {
+        self.zone_only
     }
 
     /// How long the service wants to be left alone.

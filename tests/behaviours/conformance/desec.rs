@@ -309,3 +309,27 @@ async fn the_services_own_rates_are_kept() {
     assert_eq!(credential.calls(), 6, "none was refused");
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn a_write_too_many_is_about_its_domain_and_a_read_too_many_about_the_account() {
+    let stand = stand();
+    stand.api.service().throttle();
+    let (provider, here) = (stand.provider(), name("busy"));
+    for value in ["v", "w"] {
+        provider.apply(&stand.zone, &[add(&here, value)]).await.unwrap();
+    }
+    let write = provider.apply(&stand.zone, &[add(&here, "x")]).await.unwrap_err();
+    let mut reads = Vec::new();
+    for _ in 0..10 {
+        reads.push(provider.values(&stand.zone, &here).await);
+    }
+    let read = reads.into_iter().find_map(Result::err).expect("ten reads a second are allowed");
+    for (error, zone_only) in [(write, true), (read, false)] {
+        assert_eq!(
+            (error.kind(), error.is_zone_only()),
+            (ProviderErrorKind::RateLimited, zone_only),
+            "{error}"
+        );
+        assert!(error.retry_after().is_some(), "{error}");
+    }
+}

@@ -200,6 +200,26 @@ async fn a_refusal_for_rate_pauses_everybody_who_uses_the_credential() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_about_one_zone_pauses_that_zone_only() {
+    let other = Zone::named(ZoneName::parse("other.test").unwrap());
+    let mut limits = Limits::new(Batch::Zone(100));
+    limits.zone_rates = vec![Rate::per_second(100)];
+    let service = MemoryProvider::new([zone().name, other.name.clone()]).with_limits(limits);
+    let credential = Credential::new(CredentialName::parse("test").unwrap(), Arc::new(service.clone()));
+    let refused = error(ProviderErrorKind::RateLimited).with_retry_after(Duration::from_secs(3600));
+    service.misbehave(Fault::Refuse(refused.with_zone_only()));
+    let begun = Instant::now();
+    assert!(credential.apply(&zone(), &add()).await.unwrap_err().retry_after().is_some());
+    let change = TxtChange::Add { name: name_in(&other), value: TxtValue::parse("v").unwrap(), ttl: 60 };
+    credential.apply(&other, &[change]).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO, "the other zone goes on");
+    let calls = credential.calls();
+    let told = credential.apply(&zone(), &add()).await.unwrap_err();
+    assert!(told.to_string().contains("leave the zone alone"), "{told}");
+    assert_eq!(credential.calls(), calls, "and this one is left alone");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_patience_is_told_at_once() {
     let (service, credential) = service(|_| {});
     service.misbehave(limited(3600));
