@@ -14,6 +14,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_google::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "ovh")]
+    dns01_provider_ovh::PLUGIN,
     #[cfg(feature = "powerdns")]
     dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]

@@ -7,6 +7,7 @@ mod fake;
 mod google;
 mod httpreq;
 mod memory;
+mod ovh;
 mod powerdns;
 mod rfc2136;
 mod table;

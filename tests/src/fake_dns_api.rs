@@ -24,6 +24,7 @@ pub mod cloudflare;
 mod exchange;
 pub mod google;
 mod held;
+pub mod ovh;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};
