@@ -26,6 +26,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_httpreq::PLUGIN,
     #[cfg(feature = "linode")]
     dns01_provider_linode::PLUGIN,
+    #[cfg(feature = "ovh")]
+    dns01_provider_ovh::PLUGIN,
     #[cfg(feature = "porkbun")]
     dns01_provider_porkbun::PLUGIN,
     #[cfg(feature = "powerdns")]

@@ -13,6 +13,7 @@ mod hetzner;
 mod httpreq;
 mod linode;
 mod memory;
+mod ovh;
 mod porkbun;
 mod powerdns;
 mod rfc2136;

@@ -1,6 +1,6 @@
 //! Wildcards from Pebble, for zones whose records are written through a provider's API.
 
-use dns01_tests::fake_dns_api::{FakeDnsApi, HeldRecord, Service, azure, google};
+use dns01_tests::fake_dns_api::{FakeDnsApi, HeldRecord, Service, azure, google, ovh};
 use dns01_tests::fault_names::{Behaviour, FaultServer};
 use dns01_tests::program::dns01;
 use dns01_tests::rig::Rig;
@@ -101,4 +101,22 @@ fn a_wildcard_is_issued_with_a_google_service_account_alone() {
     assert_eq!(count(&requests, &format!("GET {zones}")), 1, "{requests:?}");
     let changes = count(&requests, &format!("POST {zones}/{id}/changes"));
     assert_eq!(changes, 2, "both values at once, each way: {requests:?}");
+}
+
+#[test]
+fn a_wildcard_is_issued_with_ovhs_application_keys_alone() {
+    let environment = |api: &FakeDnsApi<ovh::Ovh>, id: &str| {
+        let zone = api.edit(|held| held.zone_mut(id).unwrap().name.clone());
+        let keys = api.service().keys(&ovh::rules(&zone), ovh::State::Validated);
+        vec![
+            ("OVH_ENDPOINT", format!("{}/1.0", api.url())),
+            ("OVH_APPLICATION_KEY", keys.application),
+            ("OVH_APPLICATION_SECRET", keys.secret),
+            ("OVH_CONSUMER_KEY", keys.consumer),
+        ]
+    };
+    let secrets = ["application-secret-0", "consumer-key-0"];
+    let (requests, _) = a_wildcard_is_issued("ovh", ovh::Ovh::new(), environment, &secrets);
+    let refreshes = requests.iter().filter(|line| line.ends_with("/refresh")).count();
+    assert_eq!(refreshes, 2, "both values are published together, each way: {requests:?}");
 }

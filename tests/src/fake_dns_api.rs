@@ -32,6 +32,7 @@ pub mod hetzner;
 pub mod linode;
 pub mod porkbun;
 pub mod route53;
+pub mod ovh;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};

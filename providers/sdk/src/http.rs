@@ -409,6 +409,25 @@ impl Request<'_> {
         Ok(self)
     }
 
+    /// The method, for services that want it signed.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// The whole address as it will be sent, query string included, for services that want it
+    /// signed.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The body as it will be sent, for services that want it signed; empty where there is none.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     /// Sends it and reads the whole answer, whatever its status.
     ///
     /// # Errors

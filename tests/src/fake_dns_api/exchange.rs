@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Asked {
     /// `GET`, `POST` and so on.
     pub method: String,
+    /// Path and query string as they were sent, for services that have them signed.
+    pub target: String,
     /// The segments of the path below the service's base.
     pub segments: Vec<String>,
     /// The query string, decoded, in its order.
@@ -35,6 +37,7 @@ impl Asked {
         let url = reqwest::Url::parse(&format!("http://fake.invalid{}", head.uri)).ok()?;
         Some(Self {
             method: head.method.to_string(),
+            target: head.uri.to_string(),
             segments: path.split('/').map(str::to_owned).collect(),
             query: url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
             headers: head.headers.clone(),

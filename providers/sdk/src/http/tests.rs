@@ -212,3 +212,13 @@ fn a_path_never_leaves_the_host() {
         assert!(url.path().starts_with("/v1/") && url.query().is_none(), "{url}");
     }
 }
+
+#[test]
+fn what_is_signed_is_what_will_be_sent() {
+    let client = HttpClient::builder("https://api.example.net/1.0").unwrap().build();
+    let get = client.get("zones").query("name", "_a b");
+    assert_eq!((get.method(), get.body()), ("GET", &b""[..]));
+    assert_eq!(get.address(), "https://api.example.net/1.0/zones?name=_a+b");
+    let post = client.post("zones").json(&serde_json::json!({ "a": 1 })).unwrap();
+    assert_eq!((post.method(), post.body()), ("POST", &br#"{"a":1}"#[..]));
+}
