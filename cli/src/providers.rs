@@ -6,12 +6,16 @@ use dns01_provider::Plugin;
 pub(crate) const PLUGINS: &[Plugin] = &[
     #[cfg(feature = "acme-dns")]
     dns01_provider_acme_dns::PLUGIN,
+    #[cfg(feature = "acme-sh")]
+    dns01_provider_acme_sh::PLUGIN,
     #[cfg(feature = "cloudflare")]
     dns01_provider_cloudflare::PLUGIN,
     #[cfg(feature = "exec")]
     dns01_provider_exec::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "lexicon")]
+    dns01_provider_lexicon::PLUGIN,
     #[cfg(feature = "powerdns")]
     dns01_provider_powerdns::PLUGIN,
     #[cfg(feature = "rfc2136")]
