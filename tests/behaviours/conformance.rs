@@ -3,6 +3,7 @@
 mod acme_dns;
 mod acme_sh;
 mod cloudflare;
+mod example;
 mod exec;
 mod fake;
 mod httpreq;

@@ -21,6 +21,7 @@
 
 pub mod acme_dns;
 pub mod cloudflare;
+pub mod example;
 mod exchange;
 mod held;
 mod server;
