@@ -6,6 +6,8 @@ use dns01_provider::Plugin;
 pub(crate) const PLUGINS: &[Plugin] = &[
     #[cfg(feature = "acme-dns")]
     dns01_provider_acme_dns::PLUGIN,
+    #[cfg(feature = "acme-sh")]
+    dns01_provider_acme_sh::PLUGIN,
     #[cfg(feature = "azure")]
     dns01_provider_azure::PLUGIN,
     #[cfg(feature = "cloudflare")]
@@ -24,6 +26,8 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_hetzner::PLUGIN,
     #[cfg(feature = "httpreq")]
     dns01_provider_httpreq::PLUGIN,
+    #[cfg(feature = "lexicon")]
+    dns01_provider_lexicon::PLUGIN,
     #[cfg(feature = "linode")]
     dns01_provider_linode::PLUGIN,
     #[cfg(feature = "ovh")]

@@ -9,6 +9,7 @@ mod alias;
 mod apex_and_wildcard;
 mod bad_input;
 mod bench_quick;
+mod bridges;
 mod ca_faults;
 mod ca_habits;
 mod caa;

@@ -24,6 +24,7 @@ pub mod azure;
 pub mod cloudflare;
 pub mod desec;
 pub mod digitalocean;
+pub mod example;
 mod exchange;
 pub mod gandi;
 pub mod google;
@@ -43,8 +44,7 @@ use crate::rig::Rig;
 use exchange::Exchange;
 use server::Stage;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,9 +177,7 @@ pub fn clients(what: &str) -> Option<PathBuf> {
     if python.exists() {
         return Some(python);
     }
-    let skipped = Rig::get().directory().join("skipped");
-    let mut file = OpenOptions::new().create(true).append(true).open(skipped).expect("it is writable");
-    writeln!(file, "{what}").expect("it is writable");
+    Rig::get().skip(what, "the clients from PyPI are not installed");
     None
 }
 

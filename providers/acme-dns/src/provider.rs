@@ -17,8 +17,6 @@ use tokio::sync::Semaphore;
 
 /// Values that an account holds; the older one goes when a third comes.
 const VALUES: usize = 2;
-/// Characters of the value of a dns-01 challenge (RFC 8555 §8.4), and of nothing else taken.
-const LENGTH: usize = 43;
 /// Added to the requests' own limits, whose errors say more: a wait for the storage's lock.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -84,8 +82,7 @@ impl AcmeDns {
     }
 
     async fn add(&self, name: &Fqdn, value: &TxtValue) -> Result<(), ProviderError> {
-        let base64url = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-        if value.as_str().len() != LENGTH || !value.as_str().bytes().all(base64url) {
+        if !value.is_challenge() {
             return Err(error::not_a_challenge());
         }
         let account = self.account(name).await?;
@@ -126,6 +123,7 @@ impl DnsProvider for AcmeDns {
         limits.values_per_name = Some(VALUES);
         limits.can_remove = false;
         limits.challenges_only = true;
+        limits.chooses_ttl = true;
         limits
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Refusal, RunError};
-use crate::process::{self, Finished};
+use dns01_provider::process::{self, Finished, Run};
 use dns01_provider::{Fqdn, TxtChange, TxtValue, Zone};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ async fn ask(config: &Config, zone: &Zone, operation: Operation<'_>) -> Result<A
     let request = Request { protocol: PROTOCOL, zone, operation };
     let mut input = serde_json::to_vec(&request).expect("texts and numbers have a form in JSON");
     input.push(b'\n');
-    understood(process::run(config, &[], &input).await?)
+    understood(config.program.run(Run { input: &input, ..Run::default() }).await?)
 }
 
 /// An error that the program tells counts before its exit status, and that before its answer.
@@ -106,7 +106,8 @@ pub(crate) async fn lego(config: &Config, change: &TxtChange) -> Result<(), RunE
         TxtChange::Remove { .. } => "cleanup",
     };
     let arguments = [action, &change.name().absolute(), change.value().as_str()];
-    let Finished { status, complaint, .. } = process::run(config, &arguments, b"").await?;
+    let Finished { status, complaint, .. } =
+        config.program.run(Run { arguments: &arguments, ..Run::default() }).await?;
     if status.success() { Ok(()) } else { Err(RunError::Exit { status, complaint }) }
 }
 

@@ -1,6 +1,7 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
+use dns01_provider::process::{self, Program, Variable};
+use dns01_provider::{Environment, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +12,10 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The program and its first arguments.
-    pub command: Vec<String>,
+    /// The program, with its environment and its time.
+    pub program: Program,
     /// How it is asked.
     pub form: Form,
-    /// What its environment holds beside `PATH`.
-    pub environment: BTreeMap<String, Variable>,
-    /// Whether it sees our own environment, too, as lego's programs do.
-    pub inherit_environment: bool,
-    /// The time that one run may take; then it is killed, with everything it started.
-    pub timeout: Duration,
 }
 
 /// How the program is asked.
@@ -34,16 +29,6 @@ pub enum Form {
     Lego,
 }
 
-/// The value of one variable.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Variable {
-    /// It is no secret.
-    Text(String),
-    /// It is read at each run, and taken out of everything that is shown.
-    Secret(SecretRef),
-}
-
 impl Config {
     /// Checks `settings`.
     ///
@@ -55,25 +40,13 @@ impl Config {
             return Err(SettingsError::new(Some("command"), "no program is named")
                 .with_hint("write it as `[\"/path/to/program\", \"argument\"]`"));
         }
-        let odd = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
-        if let Some(name) = raw.environment.keys().find(odd) {
-            return Err(SettingsError::new(Some("environment"), format!("`{name}` cannot name a variable")));
-        }
         if let Some(mode) = raw.mode {
             return Err(refused_mode(&mode));
         }
-        Ok(Self {
-            command: raw.command,
-            form: raw.form,
-            environment: raw.environment,
-            inherit_environment: raw.inherit_environment,
-            timeout: plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?,
-        })
-    }
-
-    /// The program, without its arguments, as it may be shown.
-    pub(crate) fn program(&self) -> &str {
-        self.command.first().map_or("", String::as_str)
+        let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
+        let mut program = Program::new(raw.command, process::checked(raw.environment)?, timeout);
+        program.inherit_environment = raw.inherit_environment;
+        Ok(Self { program, form: raw.form })
     }
 }
 
@@ -136,11 +109,11 @@ mod tests {
             "timeout": "1m 30s",
         }))
         .unwrap();
-        assert_eq!((config.program(), config.form), ("/usr/local/bin/hook", Form::Json));
-        assert!(!config.inherit_environment);
-        assert_eq!(config.timeout, Duration::from_secs(90));
-        assert!(matches!(config.environment["URL"], Variable::Text(_)));
-        assert!(matches!(config.environment["TOKEN"], Variable::Secret(_)));
+        assert_eq!((config.program.name(), config.form), ("/usr/local/bin/hook", Form::Json));
+        assert!(!config.program.inherit_environment);
+        assert_eq!(config.program.timeout, Duration::from_secs(90));
+        assert!(matches!(config.program.environment["URL"], Variable::Text(_)));
+        assert!(matches!(config.program.environment["TOKEN"], Variable::Secret(_)));
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 
@@ -164,8 +137,8 @@ mod tests {
             from_environment(&Environment::new(&look_up)).and_then(Config::new)
         };
         let config = from(&[("EXEC_PATH", "./hook.sh")]).unwrap();
-        assert_eq!((config.program(), config.form), ("./hook.sh", Form::Lego));
-        assert!(config.inherit_environment);
+        assert_eq!((config.program.name(), config.form), ("./hook.sh", Form::Lego));
+        assert!(config.program.inherit_environment);
         let raw = from(&[("EXEC_PATH", "./hook.sh"), ("EXEC_MODE", "RAW")]).unwrap_err();
         assert!(raw.message.contains("RAW") && raw.hint.is_some());
         assert!(from(&[]).unwrap_err().hint.is_some());

@@ -1,25 +1,17 @@
 //! What can go wrong, and the one place where it becomes a [`ProviderError`].
 
 use crate::config::Config;
-use dns01_provider::{ProviderError, ProviderErrorKind, SecretError};
+use dns01_provider::process::ProcessError;
+use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
-use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why a run failed. Secrets are taken out of everything the program said.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("the variable `{name}` of the program cannot be read")]
-    Secret { name: String, source: SecretError },
-    #[error("the program cannot be started")]
-    Start(#[source] io::Error),
-    #[error("the pipes to the program broke")]
-    Pipes(#[source] io::Error),
-    #[error("the program did not end within {} s and was killed", .0.as_secs_f32())]
-    Timeout(Duration),
-    #[error("the program printed more than {0} octets")]
-    TooMuch(u64),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     #[error("the program failed ({status}){}", said(complaint))]
     Exit { status: ExitStatus, complaint: String },
     #[error("the program's answer is not what is documented ({problem}){}", said(complaint))]
@@ -74,14 +66,14 @@ impl RunError {
     /// The error as callers of the contract see it.
     pub(crate) fn into_provider_error(self, config: &Config, zone: &str) -> ProviderError {
         let kind = match &self {
-            Self::Secret { .. } => ProviderErrorKind::Auth,
-            Self::Start(_) | Self::TooMuch(_) | Self::Answer { .. } => ProviderErrorKind::Invalid,
+            Self::Process(error) => error.kind(),
+            Self::Answer { .. } => ProviderErrorKind::Invalid,
             // Why it failed is not known, so it may be something that passes.
-            Self::Pipes(_) | Self::Timeout(_) | Self::Exit { .. } => ProviderErrorKind::Unavailable,
+            Self::Exit { .. } => ProviderErrorKind::Unavailable,
             Self::Refused(refusal) => refusal.kind.into(),
         };
         let mut error = ProviderError::new(kind, self.to_string())
-            .with_context("program", config.program())
+            .with_context("program", config.program.name())
             .with_context("zone", zone);
         if let Some(hint) = self.hint() {
             error = error.with_hint(hint);
@@ -90,8 +82,10 @@ impl RunError {
             Self::Refused(Refusal { retry_after: Some(seconds), .. }) => {
                 error.with_retry_after(Duration::from_secs(seconds))
             }
-            Self::Secret { source, .. } => error.with_source(source),
-            Self::Start(source) | Self::Pipes(source) => error.with_source(source),
+            Self::Process(ProcessError::Secret { source, .. }) => error.with_source(source),
+            Self::Process(ProcessError::Start(source) | ProcessError::Pipes(source)) => {
+                error.with_source(source)
+            }
             _ => error,
         }
     }
@@ -99,10 +93,10 @@ impl RunError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Refused(refusal) => return refusal.hint.clone(),
-            Self::Start(_) => {
+            Self::Process(ProcessError::Start(_)) => {
                 "check `command`: the file must exist, be executable and begin with `#!` if it is a script"
             }
-            Self::Timeout(_) => {
+            Self::Process(ProcessError::Timeout(_)) => {
                 "raise `timeout`, or look for something the program started that keeps its output open"
             }
             Self::Answer { .. } => {
@@ -141,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_permanent_and_one_that_hangs_is_not() {
-        let absent = told(RunError::Start(io::Error::from(io::ErrorKind::NotFound)));
+        let absent = told(ProcessError::Start(std::io::ErrorKind::NotFound.into()).into());
         assert!(!absent.is_retryable() && absent.hint().is_some());
-        let hung = told(RunError::Timeout(Duration::from_secs(60)));
+        let hung = told(ProcessError::Timeout(Duration::from_secs(60)).into());
         assert!(hung.is_retryable() && hung.hint().is_some());
     }
 }

@@ -3,11 +3,10 @@
 mod api;
 mod config;
 mod error;
-mod process;
 mod provider;
 mod recipe;
 
-pub use config::{Config, Form, Variable};
+pub use config::{Config, Form};
 pub use provider::Exec;
 
 use dns01_provider::Plugin;

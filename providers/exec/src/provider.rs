@@ -55,7 +55,7 @@ impl DnsProvider for Exec {
             Form::Lego => Batch::Record,
         });
         limits.in_flight = 1;
-        limits.call_timeout = self.config.timeout + GRACE;
+        limits.call_timeout = self.config.program.timeout + GRACE;
         limits
     }
 

@@ -18,6 +18,7 @@
 //! | [`conformance`] | the suite that proves the promises for a provider |
 //! | [`error`] | [`ProviderError`] and its kinds |
 //! | [`plugin`] | [`Plugin`]: name, settings, constructor |
+//! | [`process`] | [`Program`](process::Program): a program of somebody else, run safely |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
 //! | [`zone_ids`] | [`ZoneIds`]: ids that were looked up |
 
@@ -29,6 +30,7 @@ pub mod memory;
 pub mod name;
 pub mod plugin;
 mod presentation;
+pub mod process;
 pub mod provider;
 pub mod rate;
 pub mod recipe;

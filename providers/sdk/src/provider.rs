@@ -105,6 +105,12 @@ pub struct Limits {
     /// True where only the values of dns-01 challenges are taken (RFC 8555 §8.4): 43 characters
     /// of base64url.
     pub challenges_only: bool,
+    /// True where a removal takes every value at the name. It is then carried out only when the
+    /// last of the values that were added through this machine is removed.
+    pub removes_whole_rrsets: bool,
+    /// True where the service, or what stands before it, chooses the TTL: an add may change
+    /// that of an existing RRset.
+    pub chooses_ttl: bool,
 }
 
 impl Limits {
@@ -124,6 +130,8 @@ impl Limits {
             can_remove: true,
             atomic: false,
             challenges_only: false,
+            removes_whole_rrsets: false,
+            chooses_ttl: false,
         }
     }
 }

@@ -36,6 +36,13 @@ impl TxtValue {
         &self.0
     }
 
+    /// True for the form that dns-01 challenges have (RFC 8555 §8.4): 43 characters of base64url.
+    #[must_use]
+    pub fn is_challenge(&self) -> bool {
+        let base64url = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        self.0.len() == 43 && self.0.bytes().all(base64url)
+    }
+
     /// The character-strings of the record: at most 255 octets each (RFC 1035 §3.3.14).
     pub fn character_strings(&self) -> impl Iterator<Item = &[u8]> {
         self.0.as_bytes().chunks(255)

@@ -136,7 +136,7 @@ fn inside(directory: &Path, arguments: &Arguments) -> ExitCode {
         show_complaints(directory);
     }
     for what in process::last_lines(&rig.skipped(), usize::MAX, |_| true).lines() {
-        say(&format!("skipped: {what}: Debian's Pebble cannot do it"));
+        say(&format!("skipped: {what}"));
     }
     drop(servers);
     exit_code(status)

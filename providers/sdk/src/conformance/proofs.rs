@@ -69,12 +69,18 @@ async fn own_removal(bench: &Bench<'_>) -> Proof {
         return not_applicable("values cannot be removed");
     }
     let (name, pair) = (bench.place(), values(2));
+    let together = bench.credential.limits().removes_whole_rrsets;
     bench.add(&name, &pair).await?;
     bench.remove(&name, &pair[..1]).await?;
-    bench.expect(&name, &pair[1..], "after the removal of one of two values").await?;
+    let left = if together { &pair[..] } else { &pair[1..] };
+    bench.expect(&name, left, "after the removal of one of two values").await?;
     bench.remove(&name, &pair[1..]).await?;
-    bench.expect(&name, &[], "after the removal of the other one").await
+    bench.expect(&name, &[], "after the removal of the other one").await?;
+    if together { not_applicable(WHOLE) } else { Ok(()) }
 }
+
+/// Why a value that is removed may stand for a while, and others' may go with it.
+const WHOLE: &str = "a removal takes the whole RRset, so it waits for the last value";
 
 async fn repeatable(bench: &Bench<'_>) -> Proof {
     let (name, value) = (bench.place(), values(1));
@@ -96,7 +102,7 @@ async fn concurrent(bench: &Bench<'_>) -> Proof {
     let callers = limits.values_per_name.unwrap_or(8).clamp(1, 8);
     let (name, old, new) = (bench.place(), values(1), values(callers));
     let mut changes: Vec<TxtChange> = new.iter().map(|value| add(&name, value)).collect();
-    if limits.can_remove && callers > 1 {
+    if limits.can_remove && !limits.removes_whole_rrsets && callers > 1 {
         bench.add(&name, &old).await?;
         changes.push(remove(&name, &old[0]));
     }
@@ -121,6 +127,10 @@ async fn foreign_records(bench: &Bench<'_>) -> Proof {
     bench.write_foreign(&name, &TxtRecords { ttl: 300, values: foreign.clone() }).await?;
     bench.add(&name, &own).await?;
     bench.expect(&name, &[foreign.clone(), own.clone()].concat(), "after an add beside others").await?;
+    if bench.credential.limits().removes_whole_rrsets {
+        bench.remove(&name, &own).await?;
+        return not_applicable(WHOLE);
+    }
     if bench.credential.limits().can_remove {
         bench.remove(&name, &own).await?;
         bench.expect(&name, &foreign, "after a removal beside others").await?;
@@ -131,6 +141,9 @@ async fn foreign_records(bench: &Bench<'_>) -> Proof {
 async fn ttl_kept(bench: &Bench<'_>) -> Proof {
     if bench.credential.limits().values_per_name.is_some() {
         return not_applicable(ROLLS);
+    }
+    if bench.credential.limits().chooses_ttl {
+        return not_applicable("the TTL is the service's to choose");
     }
     let Some(observer) = &bench.subject.observer else {
         return not_applicable("nobody else can write");
