@@ -194,6 +194,12 @@ impl Client {
             .unwrap_or_else(|_| Err(out_of_time(Operation::Directory)))
     }
 
+    /// The directory, if it has come already; nothing is sent.
+    #[must_use]
+    pub fn known_directory(&self) -> Option<&Directory> {
+        self.inner.directory.known()
+    }
+
     /// By how much this machine's clock is ahead of the CA's, to the second: as the reply with
     /// the directory told. `None` where it did not, or has not come.
     #[must_use]
