@@ -126,6 +126,23 @@ impl Session {
         context
     }
 
+    /// Opens a session with all credentials, `chosen` as it is here, and a context that writes
+    /// through it.
+    pub(crate) async fn open_through(
+        program: &Program,
+        config: &Config,
+        chosen: Option<&CredentialConfig>,
+    ) -> Result<(Self, Context), Failures> {
+        let mut credentials = config.credentials.clone();
+        if let Some(chosen) = chosen {
+            credentials.retain(|credential| credential.name != chosen.name);
+            credentials.push(chosen.clone());
+        }
+        let session = Self::open(program, config, credentials, &config.state_dir, Events::nowhere()).await?;
+        let context = session.context_through(chosen.map(|chosen| chosen.name.as_str()));
+        Ok((session, context))
+    }
+
     /// Starts to remove what crashed runs have left behind, beside whatever comes next.
     pub(crate) fn sweep(&self, program: &Program) {
         let (records, output) = (self.context.records.clone(), program.output.clone());

@@ -12,6 +12,7 @@
 //! | `recursive`, `survey`, `flight` | the recursive resolver; several servers; one look-up for many |
 //! | `delegation`, `alias` | zone cuts and their servers; CNAME and DNAME |
 //! | `answer`, `standing` | what an answer says; what all answers mean. No network |
+//! | `probe` | what each name server says over each transport |
 //! | `watcher`, `propagation`, `report` | one watcher a zone; a wait; the failure table |
 //! | `caa` | RFC 8659 and RFC 8657 |
 
@@ -23,6 +24,7 @@ mod delegation;
 mod flight;
 mod message;
 mod pipeline;
+mod probe;
 mod propagation;
 mod query;
 mod recursive;
@@ -36,6 +38,7 @@ mod watcher;
 pub use alias::{Hop, Location, LocationWarning};
 pub use caa::{CaaDecision, CaaQuestion, CaaRefusal, CaaRule};
 pub use delegation::{ConfiguredZone, ConfiguredZones, NameServer, ZoneServers};
+pub use probe::{ProbeAnswer, Probed};
 pub use propagation::{Awaited, Progress, PropagationReport, PropagationRules, Quorum, Waiting};
 pub use report::{FailureReason, PropagationFailure, PropagationTable, Row, Standing};
 
@@ -224,6 +227,26 @@ impl Dns {
     /// [`DnsError`]: nobody to ask, no configured zone, or a zone cut in between.
     pub async fn locate(&self, challenge_name: &Fqdn, zones: &ConfiguredZones) -> Result<Location, DnsError> {
         alias::locate(&self.inner, challenge_name, zones).await
+    }
+
+    /// The zone that `name` is in, with its servers, found by its delegation: no configured zone
+    /// is looked at.
+    ///
+    /// # Errors
+    /// [`DnsError`]: nobody to ask, or no answer.
+    pub async fn zone_of(&self, name: &Fqdn) -> Result<Arc<ZoneServers>, DnsError> {
+        alias::descend(&self.inner, name).await
+    }
+
+    /// Asks every address of a zone's servers, over UDP and over TCP, whether it serves the zone.
+    pub async fn probe(&self, servers: &ZoneServers) -> Vec<Probed> {
+        probe::every_server(&self.inner.client, servers).await
+    }
+
+    /// The name servers that the server at `address` names for `zone`, which need not be
+    /// delegated. Empty where it does not say.
+    pub async fn name_servers_at(&self, address: SocketAddr, zone: &ZoneName) -> Vec<NameServer> {
+        probe::name_servers_at(&self.inner.client, address, zone).await
     }
 
     /// How long resolvers may remember that a name of the zone did not exist (RFC 2308 §5), as

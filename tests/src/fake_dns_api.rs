@@ -31,9 +31,9 @@ pub mod google;
 mod held;
 pub mod hetzner;
 pub mod linode;
+pub mod ovh;
 pub mod porkbun;
 pub mod route53;
-pub mod ovh;
 mod server;
 
 pub use exchange::{Answer, Asked, Fault};

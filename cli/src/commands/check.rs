@@ -1,251 +1,99 @@
-//! `dns01 check`: everything but the CA, with a tick or a cross for each step.
+//! `dns01 check`: everything but an order, with a tick or a cross for each step.
+//!
+//! Of the CA only the directory is read, with one plain GET: it tells the time, and the names
+//! by which CAA records allow the CA. No account is used and no limit of the CA counts it.
+
+mod credentials;
+mod machine;
+mod missing;
+mod names;
+mod report;
+mod zones;
 
 use crate::args::CheckArguments;
-use crate::commands::txt::locate;
 use crate::errors::{Exit, Failure, Failures};
-use crate::output::words::{self, count};
 use crate::program::{Program, Session};
 use crate::wanted;
-use dns01_core::acme::PRESETS;
-use dns01_core::config::{CaConfig, Domain};
-use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, Location, Progress};
-use dns01_core::event::Events;
-use dns01_core::issue::{Context, IssueError, Route};
-use dns01_core::store::OrderId;
-use dns01_provider::{Listing, TxtValue};
+use dns01_core::authority::Authority;
+use dns01_core::config::{CaConfig, CredentialConfig};
+use dns01_core::issue::Context;
 use futures_util::stream::{StreamExt as _, iter};
-use serde::Serialize;
-use serde_json::json;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use names::{Located, Name};
+use report::Reports;
+use std::collections::BTreeMap;
 
 /// Names that are checked at the same time.
 const AT_ONCE: usize = 32;
-/// The most time to wait for a removal.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What one step showed.
-#[derive(Serialize)]
-struct Seen {
-    step: &'static str,
-    good: bool,
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure>,
+/// What every part of the check looks at.
+struct Check {
+    context: Context,
+    credentials: Vec<CredentialConfig>,
+    /// By the address of their directory.
+    authorities: BTreeMap<String, Authority>,
+    /// True if this machine is told to reach others through a proxy.
+    has_proxy: bool,
 }
 
-impl Seen {
-    fn good(step: &'static str, text: impl Into<String>) -> Self {
-        Self { step, good: true, text: text.into(), seconds: None, error: None }
-    }
-
-    fn timed(step: &'static str, text: impl Into<String>, since: Instant) -> Self {
-        Self { seconds: Some(since.elapsed().as_secs_f64()), ..Self::good(step, text) }
-    }
-
-    fn bad(step: &'static str, failure: Failure) -> Self {
-        Self { step, good: false, text: failure.message.clone(), seconds: None, error: Some(failure) }
+impl Check {
+    fn authority(&self, ca: &CaConfig) -> Option<&Authority> {
+        self.authorities.get(ca.directory.as_str())
     }
 }
 
 pub(super) async fn run(program: &Program, arguments: &CheckArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
     let chosen = wanted::credential(&arguments.credential, &config)?;
-    let ca = wanted::authority(&arguments.authority, &config)?;
-    let mut domains = wanted::domains(&arguments.domains)?;
-    if domains.is_empty() {
-        domains = config.certificates.iter().flat_map(|certificate| certificate.domains.clone()).collect();
-        domains.sort();
-        domains.dedup();
-    }
-    if domains.is_empty() {
-        let failure = Failure::usage("usage-no-certificate", "there is no name to check")
-            .with_hint("name one with -d, or write a [[certificate]]");
-        return Err(failure.into());
-    }
+    let names = names::wanted(arguments, &config)?;
+    let authorities = authorities(program, &names)?;
+    let cas = names.iter().flat_map(|name| &name.wanted).map(|wanted| &wanted.ca);
+    let has_proxy = machine::has_proxy() || cas.into_iter().any(|ca| ca.proxy.is_some());
+    let chosen = chosen.map(|chosen| chosen.config);
+    let (session, context) = Session::open_through(program, &config, chosen.as_ref()).await?;
     let mut credentials = config.credentials.clone();
-    if let Some(chosen) = &chosen {
-        credentials = vec![chosen.config.clone()];
-    }
-    let session = Session::open(program, &config, credentials, &config.state_dir, Events::nowhere()).await?;
-    let context = session.context_through(None);
-    let mut reports = vec![("credentials".to_owned(), credentials_seen(&context).await)];
-    let names = domains.into_iter().map(|domain| {
-        let (context, ca) = (&context, &ca);
-        async move { (domain.to_string(), name_seen(context, ca, &domain).await) }
-    });
-    let mut names = iter(names).buffered(AT_ONCE);
-    tell(program, &reports[0]);
-    while let Some(report) = names.next().await {
-        tell(program, &report);
-        reports.push(report);
-    }
-    drop(names);
+    credentials.retain(|one| chosen.as_ref().is_none_or(|chosen| chosen.name != one.name));
+    credentials.extend(chosen);
+    credentials.retain(|one| context.routes.credential(one.name.as_str()).is_some());
+    let check = Check { context, credentials, authorities, has_proxy };
+    let reports = check.go_through(program, names).await;
+    drop(check);
     let closed = session.close(program).await;
-    let documents: Vec<_> =
-        reports.iter().map(|(subject, steps)| json!({ "subject": subject, "steps": steps })).collect();
-    program.output.document(&json!({ "checks": documents }));
-    let all_good = reports.iter().flat_map(|(_, steps)| steps).all(|step| step.good);
-    Ok(closed.max(if all_good { Exit::Done } else { Exit::SomeFailed }))
+    program.output.document(&reports);
+    Ok(closed.max(if reports.all_good() { Exit::Done } else { Exit::SomeFailed }))
 }
 
-fn tell(program: &Program, (subject, steps): &(String, Vec<Seen>)) {
-    program.output.say(&format!("   {subject}"));
-    for step in steps {
-        let mark = if step.good { "✓" } else { "✗" };
-        let time = step.seconds.map_or_else(String::new, |seconds| {
-            format!("  {}", words::time(Duration::from_secs_f64(seconds)))
-        });
-        program.output.say(&format!(" {mark} {:13} {}{time}", step.step, words::printable(&step.text)));
-        if let Some(failure) = &step.error {
-            program.output.failure(failure);
+fn authorities(program: &Program, names: &[Name]) -> Result<BTreeMap<String, Authority>, Failure> {
+    let mut authorities = BTreeMap::new();
+    for ca in names.iter().flat_map(|name| &name.wanted).map(|wanted| &wanted.ca) {
+        if !authorities.contains_key(ca.directory.as_str()) {
+            let authority = Authority::new(ca.clone(), program.clock.clone())?;
+            authorities.insert(ca.directory.to_string(), authority);
         }
     }
+    Ok(authorities)
 }
 
-/// Whether each credential is accepted, and what it can see.
-async fn credentials_seen(context: &Context) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    for credential in context.routes.credentials() {
-        let since = Instant::now();
-        let name = credential.name();
-        seen.push(match credential.zones().await {
-            Ok(Listing::Listed(zones)) => {
-                Seen::timed("credential", format!("{name} sees {}", count(zones.len(), "zone")), since)
-            }
-            Ok(Listing::NotAvailable) => {
-                Seen::good("credential", format!("{name}: the service lists no zones; writing will tell"))
-            }
-            Err(error) => {
-                let mut failure =
-                    Failure::new("records", format!("{name}: {error}"), Exit::SomeFailed).caused_by(&error);
-                failure.hint = error.hint().map(str::to_owned);
-                Seen::bad("credential", failure)
-            }
-        });
+impl Check {
+    async fn go_through(&self, program: &Program, names: Vec<Name>) -> Reports {
+        let mut reports = Reports::default();
+        let locate = iter(names).map(|name| self.locate(name)).buffered(AT_ONCE).collect::<Vec<Located>>();
+        let (clock, located) = tokio::join!(self.clock(), locate);
+        reports.add(program, clock);
+        let mut credentials =
+            iter(&self.credentials).map(|credential| self.credential(credential, &located)).buffered(AT_ONCE);
+        while let Some(report) = credentials.next().await {
+            reports.add(program, report);
+        }
+        drop(credentials);
+        let zones = zones::of(&located);
+        let mut zones = iter(&zones).map(|zone| self.zone(zone)).buffered(AT_ONCE);
+        while let Some(report) = zones.next().await {
+            reports.add(program, report);
+        }
+        let mut names = iter(located).map(|located| self.name(located)).buffered(AT_ONCE);
+        while let Some(report) = names.next().await {
+            reports.add(program, report);
+        }
+        reports
     }
-    seen
-}
-
-async fn name_seen(context: &Context, ca: &CaConfig, domain: &Domain) -> Vec<Seen> {
-    let mut seen = vec![caa(context, ca, domain).await];
-    let challenge_name = match domain.base.child("_acme-challenge") {
-        Ok(name) => name,
-        Err(source) => {
-            let error = IssueError::ChallengeName { name: domain.base.clone(), source };
-            seen.push(Seen::bad("zone", error.into()));
-            return seen;
-        }
-    };
-    match locate(context, &challenge_name).await {
-        Ok((location, route)) => {
-            seen.extend(places(&location, &route));
-            seen.extend(round_trip(context, location, &route).await);
-        }
-        Err(failure) => seen.push(Seen::bad("zone", failure)),
-    }
-    seen
-}
-
-/// By the CA's known identity: the CA itself is not asked.
-async fn caa(context: &Context, ca: &CaConfig, domain: &Domain) -> Seen {
-    let preset = PRESETS.iter().find(|preset| preset.directory == ca.directory.as_str());
-    let question = CaaQuestion {
-        name: domain.base.clone(),
-        wildcard: domain.wildcard,
-        ca_identities: preset.map(|preset| preset.caa_identity.to_owned()).into_iter().collect(),
-        account_url: None,
-        method: "dns-01".to_owned(),
-    };
-    match context.dns.caa(&question, context.routes.zones()).await {
-        Ok(CaaDecision::NoRecords) => Seen::good("CAA", "no record, so every CA may issue"),
-        Ok(CaaDecision::Allowed(rule)) => {
-            Seen::good("CAA", format!("{} at {} allows {}", rule.record, rule.at, ca.name))
-        }
-        Ok(CaaDecision::IdentityUnknown { at }) => Seen::good(
-            "CAA",
-            format!("there are records at {at}; which name `{}` goes by is not known here", ca.name),
-        ),
-        Ok(_) => Seen::good("CAA", "allowed"),
-        Err(refusal) => Seen::bad("CAA", IssueError::Caa { name: domain.base.clone(), refusal }.into()),
-    }
-}
-
-fn places(location: &Location, route: &Route) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    if let Some(hop) = location.hops.last() {
-        seen.push(Seen::good("alias", format!("{} leads to {}", location.challenge_name, hop.to)));
-    }
-    let servers = &location.servers;
-    let by = servers.parent.as_ref().map_or_else(String::new, |parent| format!(", delegated by {parent}"));
-    seen.push(Seen::good(
-        "zone",
-        format!(
-            "{} through {}{by} to {} with {}",
-            location.zone,
-            route.through(),
-            count(servers.servers.len(), "name server"),
-            count(servers.addresses().count(), "address"),
-        ),
-    ));
-    seen.extend(location.warnings.iter().map(|warning| Seen::good("note", warning.to_string())));
-    seen.extend(
-        servers
-            .without_address
-            .iter()
-            .map(|name| Seen::good("note", format!("name server {name} has no address"))),
-    );
-    seen
-}
-
-/// A value written, seen everywhere, and removed.
-async fn round_trip(context: &Context, location: Location, route: &Route) -> Vec<Seen> {
-    let order = OrderId::random();
-    // As long as a challenge's: some services take nothing else.
-    let text: String = order.as_str().chars().chain(order.as_str().chars()).take(43).collect();
-    let value = match TxtValue::parse(&text) {
-        Ok(value) => value,
-        Err(error) => {
-            return vec![Seen::bad("written", Failure::new("records", error.to_string(), Exit::SomeFailed))];
-        }
-    };
-    let records = route.records(&location.target, &value);
-    let since = Instant::now();
-    let hold = match context.records.hold(&order, context.records.announce(), records).await {
-        Ok(hold) => hold,
-        Err(error) => return vec![Seen::bad("written", error.into())],
-    };
-    let mut seen = vec![Seen::timed("written", format!("a value at {}", location.target), since)];
-    let since = Instant::now();
-    let (progress, _) = watch::channel(Progress::default());
-    let awaited = [Awaited { location, values: vec![value] }];
-    let propagated = tokio::select! {
-        propagated = context.dns.propagated(&awaited, &route.rules, &progress) => propagated.map_err(IssueError::Propagation),
-        () = context.cancel.cancelled() => Err(IssueError::Interrupted),
-    };
-    match propagated {
-        Ok(report) => {
-            let rows: usize = report.tables.iter().map(|table| table.rows.len()).sum();
-            seen.push(Seen::timed("seen", format!("by {}", count(rows, "address")), since));
-            seen.extend(report.warnings.into_iter().chain(report.notes).map(|text| Seen::good("note", text)));
-        }
-        Err(error) => seen.push(Seen::bad("seen", error.into())),
-    }
-    let since = Instant::now();
-    let released = hold.release(REMOVAL_PATIENCE).await;
-    seen.push(match released.left.first() {
-        None => Seen::timed("removed", count(released.removed, "value"), since),
-        Some(left) => {
-            let message = format!("the value at `{}` could not be removed: {}", left.name, left.reason);
-            Seen::bad(
-                "removed",
-                Failure::new("records-left", message, Exit::SomeFailed)
-                    .with_hint("`dns01 txt gc` tries again"),
-            )
-        }
-    });
-    seen
 }

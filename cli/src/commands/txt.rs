@@ -27,26 +27,12 @@ pub(super) async fn run(program: &Program, command: TxtCommand) -> Result<Exit, 
     }
 }
 
-async fn open(
-    program: &Program,
-    config: &Config,
-    chosen: Option<&Chosen>,
-) -> Result<(Session, Context), Failures> {
-    let mut credentials = config.credentials.clone();
-    if let Some(chosen) = chosen {
-        credentials.retain(|credential| credential.name != chosen.config.name);
-        credentials.push(chosen.config.clone());
-    }
-    let session = Session::open(program, config, credentials, &config.state_dir, Events::nowhere()).await?;
-    let context = session.context_through(chosen.map(|chosen| chosen.config.name.as_str()));
-    Ok((session, context))
-}
-
 async fn add(program: &Program, arguments: &TxtValueArguments) -> Result<Exit, Failures> {
     let (name, value) = parsed(&arguments.name, &arguments.value)?;
     let config = program.config()?;
     let chosen = wanted::credential(&arguments.credential, &config)?;
-    let (session, context) = open(program, &config, chosen.as_ref()).await?;
+    let (session, context) =
+        Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = write(program, &context, &name, value).await;
     let exit = session.close(program).await;
     result.map(|()| exit).map_err(Failures::from)
@@ -77,7 +63,8 @@ async fn remove(program: &Program, arguments: &TxtValueArguments) -> Result<Exit
     let (name, value) = parsed(&arguments.name, &arguments.value)?;
     let config = program.config()?;
     let chosen = credential_if_named(&arguments.credential, &config)?;
-    let (session, context) = open(program, &config, chosen.as_ref()).await?;
+    let (session, context) =
+        Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = take_away(program, &context, &name, &value).await;
     let exit = session.close(program).await;
     result.map(|done| done.max(exit)).map_err(Failures::from)
@@ -140,7 +127,8 @@ async fn wait(program: &Program, arguments: &TxtWaitArguments) -> Result<Exit, F
     let values = arguments.values.iter().map(|text| parse_value(text)).collect::<Result<Vec<_>, _>>()?;
     let config = program.config()?;
     let chosen = wanted::credential(&arguments.credential, &config)?;
-    let (session, context) = open(program, &config, chosen.as_ref()).await?;
+    let (session, context) =
+        Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = watch_servers(program, &context, &name, values).await;
     let exit = session.close(program).await;
     result.map(|()| exit).map_err(Failures::from)
@@ -184,7 +172,7 @@ async fn watch_servers(
 
 async fn list(program: &Program) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let (session, context) = open(program, &config, None).await?;
+    let (session, context) = Session::open_through(program, &config, None).await?;
     let rows = context.records.list().await.map_err(Failure::from)?;
     // Looking changes nothing: what was left behind is left to `txt gc`.
     session.context.store.close().await.map_err(Failure::from)?;

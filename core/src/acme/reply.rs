@@ -4,9 +4,9 @@ use super::error::{AcmeError, Operation, PRE_AUTHORIZATION};
 use super::nonce::is_nonce;
 use super::problem::{Problem, ProblemKind};
 use super::reach;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION};
+use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, LINK, LOCATION};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use url::Url;
@@ -154,6 +154,15 @@ impl Reply {
             .map_err(|error| self.unexpected(&format!("{}: {error}", self.glimpse())))
     }
 
+    /// By how much our clock, which says `now`, is ahead of the one that dated the reply. A
+    /// cache in between tells how old the reply is (RFC 9111 §5.1).
+    pub(super) fn clock_ahead(&self, now: Timestamp) -> Option<SignedDuration> {
+        let dated = httpdate::parse_http_date(self.header(DATE)?).ok()?;
+        let age = self.header(AGE).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let theirs = Timestamp::try_from(dated).ok()?.checked_add(SignedDuration::from_secs(age)).ok()?;
+        Some(SignedDuration::from_secs(now.as_second() - theirs.as_second()))
+    }
+
     /// Where the thing lives that the request made or found; relative addresses are resolved.
     pub(super) fn location(&self) -> Result<Url, AcmeError> {
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
@@ -283,6 +292,18 @@ mod tests {
         let odd = "https://CA.test:443/Acct/%7e1";
         assert_eq!(reply(&[("location", odd)]).location_text().unwrap(), odd);
         assert!(reply(&[]).location().is_err());
+    }
+
+    #[test]
+    fn the_date_of_a_reply_tells_how_far_our_clock_is_ahead() {
+        let now: Timestamp = "2026-11-22T01:00:00Z".parse().unwrap();
+        let ahead =
+            |headers: &[(&'static str, &str)]| reply(headers).clock_ahead(now).map(|ahead| ahead.as_secs());
+        assert_eq!(ahead(&[("date", "Sun, 22 Nov 2026 00:59:00 GMT")]), Some(60));
+        assert_eq!(ahead(&[("date", "Sun, 22 Nov 2026 01:07:00 GMT")]), Some(-420));
+        assert_eq!(ahead(&[("date", "Sun, 22 Nov 2026 00:00:00 GMT"), ("age", "3600")]), Some(0));
+        assert_eq!(ahead(&[("date", "soon")]), None);
+        assert_eq!(ahead(&[]), None);
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl<T> Shared<T> {
         self.value.get_or_try_init(ask).await
     }
 
+    /// The value, if it is there already.
+    pub(crate) fn known(&self) -> Option<&T> {
+        self.value.get()
+    }
+
     fn failed_since(&self, begun: Instant) -> Option<AcmeError> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.as_ref().filter(|(at, _)| *at >= begun).map(|(_, error)| error.clone())

@@ -16,11 +16,12 @@ use super::reply::{Reply, Trouble, judge};
 use super::shared::Shared;
 use super::signer::Signer;
 use crate::clock::Clock;
+use jiff::SignedDuration;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -54,6 +55,8 @@ struct Inner {
     clock: Clock,
     http: reqwest::Client,
     directory: Shared<Directory>,
+    /// By how much our clock was ahead of the CA's when the directory came.
+    clock_ahead: OnceLock<SignedDuration>,
     nonces: NoncePool,
     first_nonce: OnceCell<()>,
     in_flight: Semaphore,
@@ -142,9 +145,20 @@ impl Client {
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
         let (directory, nonces, first_nonce) = (Shared::default(), NoncePool::default(), OnceCell::new());
+        let clock_ahead = OnceLock::new();
         let opening = Opening::default();
-        let inner =
-            Inner { endpoint, limits, clock, http, directory, nonces, first_nonce, in_flight, opening };
+        let inner = Inner {
+            endpoint,
+            limits,
+            clock,
+            http,
+            directory,
+            clock_ahead,
+            nonces,
+            first_nonce,
+            in_flight,
+            opening,
+        };
         Ok(Self { inner: Arc::new(inner), deadline: None })
     }
 
@@ -180,8 +194,24 @@ impl Client {
             .unwrap_or_else(|_| Err(out_of_time(Operation::Directory)))
     }
 
+    /// The directory, if it has come already; nothing is sent.
+    #[must_use]
+    pub fn known_directory(&self) -> Option<&Directory> {
+        self.inner.directory.known()
+    }
+
+    /// By how much this machine's clock is ahead of the CA's, to the second: as the reply with
+    /// the directory told. `None` where it did not, or has not come.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.inner.clock_ahead.get().copied()
+    }
+
     async fn fetch_directory(&self) -> Result<Directory, AcmeError> {
         let reply = self.get(Operation::Directory, &self.inner.endpoint.directory).await?;
+        if let Some(ahead) = reply.clock_ahead(self.inner.clock.now()) {
+            let _ = self.inner.clock_ahead.set(ahead);
+        }
         let directory: Directory = reply.json()?;
         let asked = [&directory.new_nonce, &directory.new_account, &directory.new_order];
         match asked.iter().find(|url| !reach::is_secure(url)) {

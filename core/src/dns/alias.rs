@@ -240,7 +240,7 @@ async fn ask_one(dns: &Inner, servers: &ZoneServers, name: &Name) -> Result<TxtA
 }
 
 /// Follows referrals from a zone above `name` to the one it is in.
-async fn descend(dns: &Inner, name: &Fqdn) -> Result<Arc<ZoneServers>, DnsError> {
+pub(super) async fn descend(dns: &Inner, name: &Fqdn) -> Result<Arc<ZoneServers>, DnsError> {
     let mut servers = dns.delegations.above(name).await?;
     for _ in 0..LONGEST_DESCENT {
         let answer = ask_one(dns, &servers, &wire_name(name)).await?;

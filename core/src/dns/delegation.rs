@@ -106,6 +106,10 @@ pub struct ZoneServers {
     pub servers: Vec<NameServer>,
     /// Name servers for which no address is found.
     pub without_address: Vec<String>,
+    /// Name servers that the zone names and its parent does not.
+    pub undelegated: Vec<String>,
+    /// Name servers that the parent names and the zone itself does not.
+    pub unlisted: Vec<String>,
 }
 
 impl ZoneServers {
@@ -126,6 +130,8 @@ impl ZoneServers {
             parent: None,
             servers: servers.collect(),
             without_address: Vec::new(),
+            undelegated: Vec::new(),
+            unlisted: Vec::new(),
         }
     }
 }
@@ -217,9 +223,13 @@ impl Walker {
             (reply.message.authoritative && !own.is_empty()).then_some(own)
         });
         let own = own.await.unwrap_or_default();
-        let missing = own.into_iter().filter(|own| !servers.iter().any(|server| server.name == own.name));
+        // Where no server is authoritative nothing is known of the zone's own.
+        let unlisted = servers.iter().filter(|server| !own.is_empty() && !server.is_among(&own));
+        let unlisted = unlisted.map(|server| server.name.clone()).collect();
+        let missing: Vec<NameServer> = own.into_iter().filter(|own| !own.is_among(&servers)).collect();
+        let undelegated = missing.iter().map(|server| server.name.clone()).collect();
         let mut all = servers.clone();
-        all.extend(self.with_addresses(resolvers, missing.collect()).await);
+        all.extend(self.with_addresses(resolvers, missing).await);
         let (servers, lost): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|server| !server.addresses.is_empty());
         Ok(ZoneServers {
@@ -227,6 +237,8 @@ impl Walker {
             parent: Some(shown_name(&parent)),
             servers,
             without_address: lost.into_iter().map(|server| server.name).collect(),
+            undelegated,
+            unlisted,
         })
     }
 
@@ -300,6 +312,10 @@ impl Walker {
 impl NameServer {
     fn unlocated(name: &Name) -> Self {
         Self { name: shown_name(name), addresses: Vec::new() }
+    }
+
+    fn is_among(&self, others: &[Self]) -> bool {
+        others.iter().any(|other| other.name == self.name)
     }
 
     fn add(&mut self, data: &RData, port: u16) {

@@ -7,6 +7,7 @@
 use super::datagram::{Attempt, Received, UdpEnd, connect, send};
 use super::message::{QueryError, Question, Reply, Silence, Transport};
 use super::pipeline::{self, Pipe};
+use futures_util::future::join;
 use hickory_proto::op::{Message, ResponseCode};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -124,6 +125,16 @@ impl QueryClient {
         question: &Question,
     ) -> Result<Reply, QueryError> {
         self.peer(address).over_tcp_then_udp(question).await
+    }
+
+    /// Asks once over each transport, whatever the other brings.
+    pub(super) async fn ask_over_each(
+        &self,
+        address: SocketAddr,
+        question: &Question,
+    ) -> (Result<Reply, UdpEnd>, Result<Reply, Silence>) {
+        let peer = self.peer(address);
+        join(peer.over_udp(question), peer.over_tcp(question)).await
     }
 
     fn peer(&self, address: SocketAddr) -> Arc<Peer> {

@@ -339,6 +339,8 @@ mod tests {
                 parent: Some("com".to_owned()),
                 servers: servers.collect(),
                 without_address: Vec::new(),
+                undelegated: Vec::new(),
+                unlisted: Vec::new(),
             };
             let started = Instant::now();
             Self { standings: Standings::new(&Arc::new(servers), 1, quorum, started), started }
