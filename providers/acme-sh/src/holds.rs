@@ -147,8 +147,8 @@ mod tests {
         let (one, two) = (Holds::new(path.clone()), Holds::new(path));
         one.hold(&name(), &value("a")).await.unwrap();
         one.hold(&name(), &value("b")).await.unwrap();
-        two.hold(&name(), &value("c")).await.unwrap();
         assert!(one.release(&name(), &value("a")).unwrap().is_none(), "`b` stands there");
+        two.hold(&name(), &value("c")).await.unwrap();
         assert!(one.release(&name(), &value("b")).unwrap().is_none(), "`c` stands there");
         assert!(two.release(&name(), &value("c")).unwrap().is_some());
         assert!(two.release(&name(), &value("c")).unwrap().is_some(), "it may be repeated");

@@ -139,14 +139,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_command_line_is_lexicons_and_the_token_is_not_in_it() {
-        let file = tempfile();
+        let kept = tempfile::NamedTempFile::new().unwrap();
+        let file = kept.path().display();
         let config = shell(&format!(
             "echo \"$@\" $(ls -A) >> {file}; test -n \"$LEXICON_LAB_AUTH_TOKEN\" && echo true"
         ));
         create(&config, &zone(), &name(), &txt("-v_"), 60).await.unwrap();
         delete(&config, &zone(), &name(), &txt("-v_")).await.unwrap();
-        let asked = std::fs::read_to_string(&file).unwrap();
-        std::fs::remove_file(&file).unwrap();
+        let asked = std::fs::read_to_string(kept.path()).unwrap();
         let where_ = "example.test TXT --name=_acme-challenge.example.test. --content=-v_";
         assert_eq!(
             asked,
@@ -155,11 +155,6 @@ mod tests {
                  --delegated example.test lab delete {where_} --output JSON\n"
             )
         );
-    }
-
-    fn tempfile() -> String {
-        let path = std::env::temp_dir().join(format!("dns01-lexicon-test-{}", std::process::id()));
-        path.to_str().unwrap().to_owned()
     }
 
     #[tokio::test]

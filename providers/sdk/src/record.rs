@@ -126,3 +126,19 @@ impl TxtChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_challenges_is_told_from_other_texts() {
+        let is_challenge = |text: &str| TxtValue::parse(text).unwrap().is_challenge();
+        assert!(is_challenge("LPsIwTo7o8BoG0-vjCyGQGBWSVIPxI-i_X336eUOQZo"));
+        for text in
+            ["short", &"a".repeat(44), &format!("{}=", "a".repeat(42)), &format!("{}\"", "a".repeat(42))]
+        {
+            assert!(!is_challenge(text), "{text}");
+        }
+    }
+}
