@@ -52,7 +52,9 @@ pub(crate) async fn gather(
     arguments: &ScopeArguments,
     chosen: Option<&Chosen>,
 ) -> Result<Scope, Failures> {
-    let store = match config.state_dir.join("dns01.db").exists() {
+    // Names given by flags need nothing that the store knows, unless the account is part of them.
+    let remembers = arguments.domains.is_empty() || config.defaults.challenge == ChallengeType::DnsAccount01;
+    let store = match remembers && config.state_dir.join("dns01.db").exists() {
         true => Some(program.store(&config.state_dir).await?),
         false => None,
     };
