@@ -32,9 +32,9 @@ pub(crate) fn recipe(settings: &Settings, needs: &[ScopeNeed]) -> Recipe {
              and secret",
             "az ad sp create-for-rbac --name dns01".to_owned(),
         )
-        .step("make the record sets, with a placeholder in them: a role needs something to stand on", sets.join("\n"))
+        .step("make the record sets, with a placeholder in them: roles need something to stand on", sets.join("\n"))
         .step("give the role on each of them", roles.join("\n"))
-        .step("keep the sets when they have no value left, since the roles would go with them", "keep_record_sets = true")
+        .step("keep sets that have no value left, since the roles would go with them", "keep_record_sets = true")
 }
 
 #[cfg(test)]

@@ -5,7 +5,12 @@ use dns01_provider::{ScopeNeed, Settings};
 use serde_json::{Value, json};
 
 /// A consumer key with rules by method and path: none is narrower than the records of a zone.
-pub(crate) fn recipe(_: &Settings, needs: &[ScopeNeed]) -> Recipe {
+pub(crate) fn recipe(settings: &Settings, needs: &[ScopeNeed]) -> Recipe {
+    let (region, host) = match settings.text("endpoint") {
+        Some("ovh-ca") => ("ca", "ca.api.ovh.com"),
+        Some("ovh-us") => ("us", "api.us.ovhcloud.com"),
+        _ => ("eu", "eu.api.ovh.com"),
+    };
     let mut rules: Vec<Value> = Vec::new();
     let mut resources: Vec<String> = Vec::new();
     for zone in by_zone(needs).keys() {
@@ -18,17 +23,19 @@ pub(crate) fn recipe(_: &Settings, needs: &[ScopeNeed]) -> Recipe {
         ] {
             rules.push(json!({ "method": method, "path": path }));
         }
-        resources.push(format!("urn:v1:eu:resource:dnsZone:{zone}"));
+        resources.push(format!("urn:v1:{region}:resource:dnsZone:{zone}"));
     }
     let body = json!({ "accessRules": rules, "allowedIPs": ["192.0.2.7/32"] });
     Recipe::new("writes every record of the zones that it is made for, and nothing else of the account")
-        .at("https://eu.api.ovh.com/createApp/")
-        .step("create an application: it has an application key and an application secret", "")
+        .step(
+            "create an application: it has an application key and an application secret",
+            format!("https://{host}/createApp/"),
+        )
         .step(
             "ask for a consumer key with rules for these zones (192.0.2.7 stands for this machine), then open the \
              `validationUrl` that comes with it",
             format!(
-                "curl -X POST https://eu.api.ovh.com/1.0/auth/credential \\\n  -H 'X-Ovh-Application: APPLICATION_KEY' \
+                "curl -X POST https://{host}/1.0/auth/credential \\\n  -H 'X-Ovh-Application: APPLICATION_KEY' \
                  -H 'Content-Type: application/json' \\\n  -d '{body}'"
             ),
         )
@@ -51,8 +58,9 @@ mod tests {
             zone: Zone::named(ZoneName::parse("example.com").unwrap()),
             name: Fqdn::parse("_acme-challenge.example.com").unwrap(),
         };
-        let recipe = recipe(&Settings::default(), &[need]);
+        let recipe = recipe(&Settings::default().with("endpoint", "ovh-ca"), &[need]);
         let command = &recipe.steps[1].text;
+        assert!(command.contains("https://ca.api.ovh.com/1.0/"), "each region has its own keys: {command}");
         let body = command.split("-d '").nth(1).unwrap().trim_end_matches('\'');
         let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["accessRules"].as_array().unwrap().len(), 4);

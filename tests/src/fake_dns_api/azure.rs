@@ -270,8 +270,8 @@ impl Azure {
             return Ok(());
         }
         let message = format!(
-            "The client '{}' with object id 'o' does not have authorization to perform action '{action}' over scope '/{path}' \
-             or the scope is invalid.",
+            "The client '{}' with object id 'o' does not have authorization to perform action '{action}' \
+             over scope '/{path}' or the scope is invalid.",
             who.client_id
         );
         Err(refusal(403, "AuthorizationFailed", &message))
@@ -343,8 +343,9 @@ impl Azure {
                 let number = held.next_number();
                 let found = held.zones.iter_mut().find(|one| one.name == *zone);
                 let zone = found.ok_or_else(|| {
-                    let message = format!("The Resource 'Microsoft.Network/dnszones/{zone}' under resource group '{group}' was not found.");
-                    refusal(404, if rest.is_empty() { "ResourceNotFound" } else { "ParentResourceNotFound" }, &message)
+                    let message = format!("The Resource 'dnszones/{zone}' under '{group}' was not found.");
+                    let code = if rest.is_empty() { "ResourceNotFound" } else { "ParentResourceNotFound" };
+                    refusal(404, code, &message)
                 })?;
                 match (asked.method.as_str(), rest) {
                     ("GET", []) => only(asked, VERSION, &[]).map(|()| Answer::json(200, &shown_zone(zone))),
@@ -360,7 +361,7 @@ impl Azure {
     fn permissions(&self, principal: usize, scope: &str) -> Answer {
         let principals = lock(&self.principals);
         let held = principals[principal].1.iter().filter(|(place, _)| is_at_or_below(scope, place));
-        let shown = |(_, (actions, not)): &Assignment| json!({ "actions": actions, "notActions": not, "dataActions": [], "notDataActions": [] });
+        let shown = |(_, (actions, not)): &Assignment| json!({ "actions": actions, "notActions": not, "dataActions": [] });
         Answer::json(200, &json!({ "value": held.map(shown).collect::<Vec<_>>() }))
     }
 
