@@ -7,13 +7,15 @@ use crate::wanted::{Chosen, Wanted, quorum};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dns01_core::config::{
-    CaConfig, CaName, CertificateConfig, Config, CredentialConfig, PropagationConfig, Quorum, ZoneConfig,
-    parse_directory, parse_proxy,
+    CaConfig, CaName, CertificateConfig, CheckWord, Config, CredentialConfig, PropagationSettings, Quorum,
+    ZoneConfig, parse_directory, parse_proxy,
 };
+use dns01_core::dns::Resolver;
 use dns01_core::keys::CertificateRequest;
 use dns01_core::store::Certificate;
-use dns01_provider::{CredentialName, Settings, Zone, ZoneName};
+use dns01_provider::{CredentialName, Fqdn, Settings, Zone, ZoneName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +64,8 @@ struct Environment {
     settings: serde_json::Value,
     zones: Vec<RememberedZone>,
     ttl: Option<u32>,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,9 +73,41 @@ struct RememberedZone {
     name: ZoneName,
     id: Option<String>,
     name_servers: Vec<SocketAddr>,
-    resolvers: Vec<SocketAddr>,
+    resolvers: Vec<RememberedResolver>,
     timeout_seconds: u64,
     quorum: String,
+    check: Option<CheckWord>,
+    #[serde(default)]
+    wait_ms: u64,
+    #[serde(default)]
+    settle_ms: u64,
+    #[serde(default)]
+    check_resolvers: Vec<RememberedResolver>,
+}
+
+/// A resolver by its text, or with the roots to trust for it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RememberedResolver {
+    Text(String),
+    Trusting { url: String, ca_bundle: PathBuf },
+}
+
+impl RememberedResolver {
+    fn of(resolver: &Resolver) -> Self {
+        let url = resolver.to_string();
+        match resolver.ca_bundle() {
+            Some(bundle) => Self::Trusting { url, ca_bundle: bundle.to_owned() },
+            None => Self::Text(url),
+        }
+    }
+
+    fn recall(self) -> Result<Resolver, String> {
+        match self {
+            Self::Text(url) => Resolver::parse(&url),
+            Self::Trusting { url, ca_bundle } => Ok(Resolver::parse(&url)?.with_ca_bundle(Some(ca_bundle))),
+        }
+    }
 }
 
 /// `wanted` as the store keeps it.
@@ -112,21 +148,29 @@ fn chosen(Chosen { config, is_table }: &Chosen) -> RememberedCredential {
         settings: config.settings.clone().parse().unwrap_or_default(),
         zones: config.zones.iter().map(zone).collect(),
         ttl: config.ttl,
+        aliases: config.aliases.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
     })
 }
 
 fn zone(zone: &ZoneConfig) -> RememberedZone {
+    let settings = PropagationSettings::from(zone.propagation.clone());
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let remembered = |resolvers: &[Resolver]| resolvers.iter().map(RememberedResolver::of).collect();
     RememberedZone {
         name: zone.zone.name.clone(),
         id: zone.zone.id.clone(),
         name_servers: zone.name_servers.clone(),
-        resolvers: zone.resolvers.clone(),
+        resolvers: remembered(&zone.resolvers),
         timeout_seconds: zone.propagation.timeout.as_secs(),
         quorum: match zone.propagation.quorum {
             Quorum::Half => "half".to_owned(),
             Quorum::All => "all".to_owned(),
             Quorum::Servers(count) => count.to_string(),
         },
+        check: settings.check,
+        wait_ms: milliseconds(zone.propagation.wait),
+        settle_ms: milliseconds(zone.propagation.settle),
+        check_resolvers: remembered(&settings.resolvers.unwrap_or_default()),
     }
 }
 
@@ -199,16 +243,10 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
     let serde_json::Value::Object(settings) = remembered.settings else {
         return Err("the provider's settings are no table".to_owned());
     };
-    let zones = remembered.zones.into_iter().map(|zone| {
-        Ok(ZoneConfig {
-            zone: Zone { name: zone.name, id: zone.id },
-            name_servers: zone.name_servers,
-            resolvers: zone.resolvers,
-            propagation: PropagationConfig {
-                timeout: Duration::from_secs(zone.timeout_seconds),
-                quorum: quorum(&zone.quorum)?,
-            },
-        })
+    let zones = remembered.zones.into_iter().map(recall_zone);
+    let aliases = remembered.aliases.into_iter().map(|(from, to)| {
+        let parsed = |text: &str| Fqdn::parse(text).map_err(|error| error.to_string());
+        Ok((parsed(&from)?, parsed(&to)?))
     });
     Ok(CredentialConfig {
         name: CredentialName::parse(&remembered.name).map_err(|error| error.to_string())?,
@@ -216,6 +254,29 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
         zones: zones.collect::<Result<_, String>>()?,
         settings: Settings::new(settings),
         ttl: remembered.ttl,
+        aliases: aliases.collect::<Result<_, String>>()?,
+    })
+}
+
+fn recall_zone(zone: RememberedZone) -> Result<ZoneConfig, String> {
+    let recalled = |resolvers: Vec<RememberedResolver>| {
+        resolvers.into_iter().map(RememberedResolver::recall).collect::<Result<Vec<_>, _>>()
+    };
+    let settings = PropagationSettings {
+        // What was remembered before there were modes was waited for at the name servers.
+        check: Some(zone.check.unwrap_or(CheckWord::Authoritative)),
+        wait: Some(Duration::from_millis(zone.wait_ms)),
+        settle: Some(Duration::from_millis(zone.settle_ms)),
+        timeout: Some(Duration::from_secs(zone.timeout_seconds)),
+        quorum: Some(quorum(&zone.quorum)?),
+        resolvers: Some(recalled(zone.check_resolvers)?),
+        alias_resolvers: None,
+    };
+    Ok(ZoneConfig {
+        zone: Zone { name: zone.name, id: zone.id },
+        name_servers: zone.name_servers,
+        resolvers: recalled(zone.resolvers)?,
+        propagation: settings.finish().map_err(|misfit| misfit.message.to_owned())?,
     })
 }
 
@@ -273,13 +334,27 @@ mod tests {
             }),
         );
         settings.ttl = Some(30);
+        let resolver = Resolver::parse("https://dns.example.net/dns-query").unwrap();
+        settings.zones[0].propagation = PropagationSettings {
+            check: Some(CheckWord::Recursive),
+            wait: Some(Duration::from_millis(1500)),
+            resolvers: Some(vec![resolver.with_ca_bundle(Some("/etc/dns.pem".into()))]),
+            ..PropagationSettings::default()
+        }
+        .finish()
+        .unwrap();
+        let [name, target] =
+            ["_acme-challenge.a.test", "a.example.test"].map(|name| Fqdn::parse(name).unwrap());
+        settings.aliases.insert(name, target);
         let asked = wanted(&config, Some(Chosen { config: settings, is_table: false }));
         let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
         assert_eq!(recalled.certificate, asked.certificate);
         assert_eq!(recalled.ca.directory, asked.ca.directory);
         assert_eq!(recalled.timeout, asked.timeout);
         let credential = recalled.credential.unwrap();
-        assert_eq!(credential.config.zones, asked.credential.unwrap().config.zones);
+        let asked = asked.credential.unwrap().config;
+        assert_eq!(credential.config.zones, asked.zones);
+        assert_eq!(credential.config.aliases, asked.aliases);
         assert_eq!(credential.config.ttl, Some(30));
         let settings: serde_json::Value = credential.config.settings.parse().unwrap();
         assert_eq!(settings["tsig"]["secret"]["env"], "RFC2136_TSIG_SECRET");

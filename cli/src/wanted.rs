@@ -6,12 +6,14 @@ use crate::program::absolute;
 use crate::providers::PLUGINS;
 use dns01_core::acme::{ChallengeType, PRESETS, Preset};
 use dns01_core::config::{
-    CaConfig, CaName, CertificateConfig, CertificateName, Config, CredentialConfig, Domain, EabConfig,
-    Mistake, MistakeKind, PropagationConfig, Quorum, ZoneConfig, certificate, nearest, parse_contact,
-    parse_directory, parse_duration, parse_proxy, parse_server,
+    CaConfig, CaName, CertificateConfig, CertificateName, CheckWord, Config, CredentialConfig, Domain,
+    EabConfig, Mistake, MistakeKind, PropagationSettings, Quorum, ZoneConfig, alias_name, certificate,
+    nearest, parse_contact, parse_directory, parse_duration, parse_pause, parse_proxy, parse_server,
 };
+use dns01_core::dns::Resolver;
 use dns01_core::keys::{CertificateRequest, KeyType};
-use dns01_provider::{CredentialName, Environment, SecretRef, Zone, ZoneName};
+use dns01_provider::{CredentialName, Environment, Fqdn, SecretRef, Zone, ZoneName};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +59,11 @@ pub(crate) fn from_file(config: &Config) -> Result<Vec<Wanted>, Failures> {
 }
 
 /// The certificate that the flags of `issue` describe.
-pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<Wanted, Failures> {
+pub(crate) fn from_flags(
+    arguments: &IssueArguments,
+    ca_bundle: Option<&Path>,
+    config: &Config,
+) -> Result<Wanted, Failures> {
     let csr = arguments.csr.as_deref().map(read_request).transpose()?;
     let texts: Vec<String> = match &csr {
         Some(csr) if arguments.domains.is_empty() => csr.names().to_vec(),
@@ -99,7 +105,7 @@ pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<
             preferred_chain: arguments.preferred_chain.clone(),
         },
         ca,
-        credential: credential(&arguments.credential, config)?,
+        credential: credential(&arguments.credential, ca_bundle, config)?,
         csr,
         pre_authorize: arguments.pre_authorize,
         timeout,
@@ -267,9 +273,10 @@ pub(crate) fn staging_of(ca: &CaConfig) -> Result<CaConfig, Failure> {
 }
 
 /// The credential that the flags name: a table of the file, or a provider with its settings in
-/// the environment.
+/// the environment. Resolvers that flags name are trusted by `ca_bundle`.
 pub(crate) fn credential(
     arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
     let Some(name) = &arguments.dns else {
@@ -300,26 +307,89 @@ pub(crate) fn credential(
             .collect::<Result<_, _>>()?;
     }
     credential.ttl = arguments.ttl.or(credential.ttl);
-    override_propagation(arguments, &mut credential)?;
+    override_propagation(arguments, ca_bundle, &mut credential)?;
+    read_aliases(arguments, &mut credential)?;
     Ok(Some(Chosen { config: credential, is_table }))
 }
 
 fn override_propagation(
     arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
     credential: &mut CredentialConfig,
 ) -> Result<(), Failure> {
-    let timeout = arguments.propagation_timeout.as_ref();
-    let timeout = timeout.map(|text| flag("--propagation-timeout", text, parse_duration)).transpose()?;
-    let quorum = arguments.quorum.as_ref().map(|text| flag("--quorum", text, quorum)).transpose()?;
-    if (timeout.is_some() || quorum.is_some()) && credential.zones.is_empty() {
-        return Err(Failure::usage("usage-value", "--propagation-timeout and --quorum need --zone")
-            .with_hint("name the zones that they are for"));
+    let said = propagation(arguments, ca_bundle)?;
+    if said == PropagationSettings::default() {
+        return Ok(());
+    }
+    if credential.zones.is_empty() {
+        let message = "flags on propagation (--propagation-…, --quorum, --settle) need --zone";
+        return Err(Failure::usage("usage-value", message).with_hint("name the zones that they are for"));
     }
     for zone in &mut credential.zones {
-        zone.propagation = PropagationConfig {
-            timeout: timeout.unwrap_or(zone.propagation.timeout),
-            quorum: quorum.unwrap_or(zone.propagation.quorum),
-        };
+        let mut present = PropagationSettings::from(zone.propagation.clone());
+        if said.check.is_some() || said.wait.is_some() {
+            // Another mode begins anew: what its predecessor needs, it may not be able to use.
+            present = PropagationSettings {
+                timeout: present.timeout,
+                quorum: present.quorum,
+                ..Default::default()
+            };
+        }
+        zone.propagation = said.clone().over(present).finish().map_err(|misfit| {
+            Failure::usage("usage-value", misfit.message).with_hint(format!(
+                "{} (--propagation-check, --propagation-wait, --propagation-resolver)",
+                misfit.hint
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// What the flags say of propagation.
+fn propagation(
+    arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
+) -> Result<PropagationSettings, Failure> {
+    fn read<T>(
+        name: &str,
+        text: Option<&String>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        text.map(|text| flag(name, text, parse)).transpose()
+    }
+    if let Some(path) = ca_bundle {
+        std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    }
+    let resolver = |text: &String| {
+        let resolver = flag("--propagation-resolver", text, Resolver::parse)?;
+        let bundle = ca_bundle.filter(|_| resolver.is_secured()).map(absolute);
+        Ok::<_, Failure>(resolver.with_ca_bundle(bundle))
+    };
+    let resolvers = arguments.propagation_resolvers.iter().map(resolver).collect::<Result<Vec<_>, _>>()?;
+    Ok(PropagationSettings {
+        check: read("--propagation-check", arguments.propagation_check.as_ref(), CheckWord::parse)?,
+        wait: read("--propagation-wait", arguments.propagation_wait.as_ref(), parse_pause)?,
+        settle: read("--settle", arguments.settle.as_ref(), parse_pause)?,
+        timeout: read("--propagation-timeout", arguments.propagation_timeout.as_ref(), parse_duration)?,
+        quorum: read("--quorum", arguments.quorum.as_ref(), quorum)?,
+        resolvers: Some(resolvers).filter(|resolvers| !resolvers.is_empty()),
+        alias_resolvers: None,
+    })
+}
+
+fn read_aliases(arguments: &CredentialArguments, credential: &mut CredentialConfig) -> Result<(), Failure> {
+    for text in &arguments.aliases {
+        let (name, target) = text.split_once('=').ok_or_else(|| {
+            Failure::usage("usage-value", format!("--alias: `{text}` is not like `NAME=TARGET`"))
+        })?;
+        let name = flag("--alias", name, alias_name)?;
+        let target = flag("--alias", target, Fqdn::parse)?;
+        if credential.zone_for(&target).is_none() {
+            let message = format!("--alias: `{target}` is in none of the zones");
+            return Err(Failure::usage("usage-value", message)
+                .with_hint("an alias leads to where the values are written: name that zone with --zone"));
+        }
+        credential.aliases.insert(name, target);
     }
     Ok(())
 }
@@ -342,7 +412,14 @@ fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Fai
     })?;
     let name =
         CredentialName::parse(name).map_err(|error| Failure::usage("usage-value", error.to_string()))?;
-    Ok(CredentialConfig { name, plugin: *plugin, zones: Vec::new(), settings, ttl: None })
+    Ok(CredentialConfig {
+        name,
+        plugin: *plugin,
+        zones: Vec::new(),
+        settings,
+        ttl: None,
+        aliases: BTreeMap::new(),
+    })
 }
 
 fn plugin_names() -> String {
@@ -374,6 +451,7 @@ pub(crate) fn quorum(text: &str) -> Result<Quorum, String> {
 mod tests {
     use super::*;
     use dns01_core::config::{Flags, Sources};
+    use dns01_core::dns::CheckMode;
 
     fn config(text: &str) -> Config {
         let directory = tempfile::tempdir().unwrap();
@@ -447,15 +525,57 @@ mod tests {
             quorum: Some("all".to_owned()),
             ..CredentialArguments::default()
         };
-        let chosen = credential(&arguments, &config).unwrap().unwrap();
+        let chosen = credential(&arguments, None, &config).unwrap().unwrap();
         assert!(chosen.is_table);
-        let propagation = chosen.config.zones[0].propagation;
+        let propagation = &chosen.config.zones[0].propagation;
         assert_eq!(propagation.quorum, Quorum::All);
         assert_eq!(propagation.timeout, Duration::from_secs(60));
         let zones = CredentialArguments { zones: vec!["a.test=Z1".to_owned()], ..arguments };
-        let chosen = credential(&zones, &config).unwrap().unwrap();
+        let chosen = credential(&zones, None, &config).unwrap().unwrap();
         assert_eq!(chosen.config.zones[0].zone.id.as_deref(), Some("Z1"));
-        assert!(credential(&CredentialArguments::default(), &config).unwrap().is_none());
+        assert!(credential(&CredentialArguments::default(), None, &config).unwrap().is_none());
+    }
+
+    #[test]
+    fn flags_choose_the_check_mode_and_say_what_it_lacks() {
+        let config = config(FILE);
+        let lab = || CredentialArguments { dns: Some("lab".to_owned()), ..CredentialArguments::default() };
+        let check = |arguments: &CredentialArguments| {
+            let chosen = credential(arguments, None, &config).map(Option::unwrap);
+            chosen.map(|chosen| chosen.config.zones[0].propagation.clone())
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let wait = CredentialArguments { propagation_wait: text("30s"), ..lab() };
+        let waiting = check(&wait).unwrap();
+        assert_eq!((waiting.check, waiting.wait), (CheckMode::Unwatched, Duration::from_secs(30)));
+        let resolvers = CredentialArguments {
+            propagation_check: text("recursive"),
+            propagation_resolvers: vec!["https://dns.example.net/dns-query".to_owned()],
+            settle: text("5s"),
+            ..lab()
+        };
+        let recursive = check(&resolvers).unwrap();
+        assert!(matches!(&recursive.check, CheckMode::Recursive(resolvers) if resolvers.len() == 1));
+        assert_eq!((recursive.settle.as_secs(), recursive.timeout.as_secs()), (5, 60));
+        for (wrong, words) in [
+            (CredentialArguments { propagation_check: text("recursive"), ..lab() }, "needs resolvers"),
+            (CredentialArguments { propagation_check: text("none"), ..lab() }, "needs a time"),
+            (CredentialArguments { propagation_check: text("maybe"), ..lab() }, "is not one of"),
+            (CredentialArguments { propagation_check: text("provider"), ..resolvers }, "only the check"),
+            (
+                CredentialArguments { aliases: vec!["a.test=b.example.test".to_owned()], ..lab() },
+                "did you mean",
+            ),
+            (
+                CredentialArguments { aliases: vec!["_a.a.test=b.test".to_owned()], ..lab() },
+                "none of the zones",
+            ),
+        ] {
+            let failures = check(&wrong).unwrap_err();
+            assert!(failures.0[0].message.contains(words), "{:?}", failures.0[0]);
+        }
+        let alias = CredentialArguments { aliases: vec!["_a.a.test=b.example.test".to_owned()], ..lab() };
+        assert_eq!(credential(&alias, None, &config).unwrap().unwrap().config.aliases.len(), 1);
     }
 
     #[test]

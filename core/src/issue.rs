@@ -16,10 +16,12 @@ mod publish;
 mod route;
 mod run;
 mod validate;
+mod watch;
 
 pub use context::{Context, Issued, Request};
 pub use error::IssueError;
 pub use route::{BoundCredential, Route, Routes};
+pub use watch::{Seen, seen};
 
 use download::Downloaded;
 use finalize::{Finalized, Ready};

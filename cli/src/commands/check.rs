@@ -8,9 +8,9 @@ use crate::program::{Program, Session};
 use crate::wanted;
 use dns01_core::acme::PRESETS;
 use dns01_core::config::{CaConfig, Domain};
-use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, Location, Progress};
+use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, CheckMode, Location, Progress};
 use dns01_core::event::Events;
-use dns01_core::issue::{Context, IssueError, Route};
+use dns01_core::issue::{self, Context, IssueError, Route};
 use dns01_core::records::Record;
 use dns01_core::store::OrderId;
 use dns01_provider::{Listing, TxtValue};
@@ -54,7 +54,8 @@ impl Seen {
 
 pub(super) async fn run(program: &Program, arguments: &CheckArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let chosen = wanted::credential(&arguments.credential, &config)?;
+    let chosen =
+        wanted::credential(&arguments.credential, program.flags.resolver_ca_bundle.as_deref(), &config)?;
     let ca = wanted::authority(&arguments.authority, &config)?;
     let mut domains = wanted::domains(&arguments.domains)?;
     if domains.is_empty() {
@@ -180,23 +181,30 @@ fn places(location: &Location, route: &Route) -> Vec<Seen> {
     if let Some(hop) = location.hops.last() {
         seen.push(Seen::good("alias", format!("{} leads to {}", location.challenge_name, hop.to)));
     }
-    let servers = &location.servers;
-    let by = servers.parent.as_ref().map_or_else(String::new, |parent| format!(", delegated by {parent}"));
-    seen.push(Seen::good(
-        "zone",
-        format!(
-            "{} through {}{by} to {} with {}",
-            location.zone,
-            route.credential.name(),
-            count(servers.servers.len(), "name server"),
-            count(servers.addresses().count(), "address"),
-        ),
-    ));
+    let zone = format!("{} through {}", location.zone, route.credential.name());
+    let text = match (&location.servers, &location.check) {
+        (Some(servers), _) => {
+            let by = servers.parent.as_ref();
+            format!(
+                "{zone}{} to {} with {}",
+                by.map_or_else(String::new, |parent| format!(", delegated by {parent}")),
+                count(servers.servers.len(), "name server"),
+                count(servers.addresses().count(), "address"),
+            )
+        }
+        (None, CheckMode::Recursive(resolvers)) => {
+            format!("{zone}, looked at by {}", count(resolvers.len(), "resolver"))
+        }
+        (None, CheckMode::Provider) => format!("{zone}, of which the service tells the status"),
+        (None, _) => format!("{zone}, at which nobody looks"),
+    };
+    seen.push(Seen::good("zone", text));
     seen.extend(location.warnings.iter().map(|warning| Seen::good("note", warning.to_string())));
     seen.extend(
-        servers
-            .without_address
+        location
+            .servers
             .iter()
+            .flat_map(|servers| &servers.without_address)
             .map(|name| Seen::good("note", format!("name server {name} has no address"))),
     );
     seen
@@ -230,16 +238,22 @@ async fn round_trip(context: &Context, location: Location, route: &Route) -> Vec
     let since = Instant::now();
     let (progress, _) = watch::channel(Progress::default());
     let awaited = [Awaited { location, values: vec![value] }];
-    let propagated = tokio::select! {
-        propagated = context.dns.propagated(&awaited, &route.rules, &progress) => propagated.map_err(IssueError::Propagation),
+    let receipts: Vec<_> = hold.zones().iter().flat_map(|report| report.receipts.clone()).collect();
+    let waited = tokio::select! {
+        waited = issue::seen(context, route, &awaited, &receipts, Duration::MAX, &progress) => waited,
         () = context.cancel.cancelled() => Err(IssueError::Interrupted),
     };
-    match propagated {
-        Ok(report) => {
+    match waited {
+        Ok(issue::Seen::Shown(report)) => {
             let rows: usize = report.tables.iter().map(|table| table.rows.len()).sum();
-            seen.push(Seen::timed("seen", format!("by {}", count(rows, "address")), since));
+            let what = if matches!(route.check, CheckMode::Recursive(_)) { "resolver" } else { "address" };
+            seen.push(Seen::timed("seen", format!("by {}", count(rows, what)), since));
             seen.extend(report.warnings.into_iter().chain(report.notes).map(|text| Seen::good("note", text)));
         }
+        Ok(issue::Seen::Published) => {
+            seen.push(Seen::timed("seen", "everywhere, as the service says", since));
+        }
+        Ok(issue::Seen::Waited(_)) => seen.push(Seen::timed("waited", "nobody was asked", since)),
         Err(error) => seen.push(Seen::bad("seen", error.into())),
     }
     let since = Instant::now();

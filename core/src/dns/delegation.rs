@@ -3,17 +3,19 @@
 //! A zone is found from its parent downward: the parent's servers are asked directly for the
 //! delegation, the zone's own servers for its NS records.
 
-use super::DnsError;
 use super::answer::{plain_name, shown_name, wire_name};
 use super::flight::Flights;
 use super::message::{Question, Reply};
 use super::query::QueryClient;
 use super::recursive::Recursive;
+use super::resolver::Resolver;
 use super::survey::ask_first;
+use super::{CheckMode, DnsError};
 use dns01_provider::name::{Fqdn, ZoneName};
 use futures_util::future::{join, join_all};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -28,6 +30,7 @@ type Served = Arc<dyn Fn(&ZoneName) -> bool + Send + Sync>;
 pub struct ConfiguredZones {
     zones: Vec<ConfiguredZone>,
     served: Option<Served>,
+    aliases: HashMap<Fqdn, Fqdn>,
 }
 
 /// A zone of the configuration, with what is known of it beforehand.
@@ -38,14 +41,33 @@ pub struct ConfiguredZone {
     /// The servers to ask instead of those the delegation names; empty: look them up.
     pub name_servers: Vec<SocketAddr>,
     /// The recursive resolvers that see this zone as the public does; empty: the usual ones.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<Resolver>,
+    /// The recursive resolvers to look for aliases with where the zone's own servers are not
+    /// asked; empty: only the configuration knows of aliases.
+    pub alias_resolvers: Vec<Resolver>,
+    /// Who has to show its values. Its own servers are asked for nothing unless this names them.
+    pub check: CheckMode,
 }
 
 impl ConfiguredZone {
     /// A zone without overrides.
     #[must_use]
     pub fn named(name: ZoneName) -> Self {
-        Self { name, name_servers: Vec::new(), resolvers: Vec::new() }
+        Self {
+            name,
+            name_servers: Vec::new(),
+            resolvers: Vec::new(),
+            alias_resolvers: Vec::new(),
+            check: CheckMode::default(),
+        }
+    }
+
+    /// The resolvers that tell what the public sees of this zone: its own, else those that check.
+    fn public_view(&self) -> &[Resolver] {
+        match &self.check {
+            CheckMode::Recursive(resolvers) if self.resolvers.is_empty() => resolvers,
+            _ => &self.resolvers,
+        }
     }
 }
 
@@ -53,7 +75,7 @@ impl ConfiguredZones {
     /// Exactly these zones.
     #[must_use]
     pub fn new(zones: Vec<ConfiguredZone>) -> Self {
-        Self { zones, served: None }
+        Self { zones, served: None, aliases: HashMap::new() }
     }
 
     /// These zones, and any other real zone that `served` says yes to: for a credential given
@@ -63,7 +85,40 @@ impl ConfiguredZones {
         zones: Vec<ConfiguredZone>,
         served: impl Fn(&ZoneName) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { zones, served: Some(Arc::new(served)) }
+        Self { zones, served: Some(Arc::new(served)), aliases: HashMap::new() }
+    }
+
+    /// These aliases are taken as given and not looked for in the DNS.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: impl IntoIterator<Item = (Fqdn, Fqdn)>) -> Self {
+        self.aliases.extend(aliases);
+        self
+    }
+
+    /// What the configuration says that `name` is an alias of.
+    pub(super) fn alias_of(&self, name: &Fqdn) -> Option<&Fqdn> {
+        self.aliases.get(name)
+    }
+
+    /// The zone in which the challenge for the host `name` is written: the one that contains it,
+    /// else the one that an alias of the configuration leads to.
+    pub(super) fn zone_of_host(&self, name: &Fqdn) -> Option<&ConfiguredZone> {
+        let below = |alias: &Fqdn| {
+            alias.ancestors().find(|one| !one.as_str().starts_with('_')).as_ref() == Some(name)
+        };
+        let by_alias = || {
+            let mut end = self.aliases.iter().find(|(alias, _)| below(alias))?.1;
+            for _ in 0..LONGEST_WALK {
+                end = self.aliases.get(end).unwrap_or(end);
+            }
+            self.containing(end)
+        };
+        self.containing(name).or_else(by_alias)
+    }
+
+    /// The resolvers that tell what the public sees at the host `name`; empty: the usual ones.
+    pub(super) fn public_view(&self, name: &Fqdn) -> &[Resolver] {
+        self.zone_of_host(name).map_or(&[], ConfiguredZone::public_view)
     }
 
     /// The longest zone that contains `name`.
@@ -142,7 +197,7 @@ pub struct NameServer {
 /// Zones that were found, each looked for once in the life of the process.
 pub(super) struct Delegations {
     walker: Walker,
-    found: Flights<(ZoneName, Vec<SocketAddr>), Arc<ZoneServers>, DnsError>,
+    found: Flights<(ZoneName, Vec<Resolver>), Arc<ZoneServers>, DnsError>,
 }
 
 /// What a walk needs.
@@ -170,7 +225,7 @@ impl Delegations {
     pub(super) async fn of(
         &self,
         zone: &ZoneName,
-        resolvers: &[SocketAddr],
+        resolvers: &[Resolver],
     ) -> Result<Arc<ZoneServers>, DnsError> {
         let key = (zone.clone(), resolvers.to_vec());
         let work = || {
@@ -205,7 +260,7 @@ struct Station {
 }
 
 impl Walker {
-    async fn discover(&self, zone: &ZoneName, resolvers: &[SocketAddr]) -> Result<ZoneServers, DnsError> {
+    async fn discover(&self, zone: &ZoneName, resolvers: &[Resolver]) -> Result<ZoneServers, DnsError> {
         let apex = wire_name(zone.apex());
         let (parent, delegated) = self.delegation(zone, resolvers).await?;
         let servers = self.with_addresses(resolvers, delegated).await;
@@ -234,7 +289,7 @@ impl Walker {
     async fn delegation(
         &self,
         zone: &ZoneName,
-        resolvers: &[SocketAddr],
+        resolvers: &[Resolver],
     ) -> Result<(Name, Vec<NameServer>), DnsError> {
         let apex = wire_name(zone.apex());
         let question = Question::new(apex.clone(), RecordType::NS);
@@ -255,7 +310,7 @@ impl Walker {
     }
 
     /// The nearest zone above `apex`, as the recursive resolver knows it.
-    async fn station_above(&self, apex: &Name, resolvers: &[SocketAddr]) -> Result<Station, DnsError> {
+    async fn station_above(&self, apex: &Name, resolvers: &[Resolver]) -> Result<Station, DnsError> {
         let mut name = apex.clone();
         while !name.is_root() {
             name = name.base_name();
@@ -275,11 +330,12 @@ impl Walker {
             name: ".".to_owned(),
             record_type: "NS".to_owned(),
             reason: "it knows no root servers".to_owned(),
+            silent: false,
         })
     }
 
     /// Adds every A and AAAA address that the resolver knows.
-    async fn with_addresses(&self, resolvers: &[SocketAddr], servers: Vec<NameServer>) -> Vec<NameServer> {
+    async fn with_addresses(&self, resolvers: &[Resolver], servers: Vec<NameServer>) -> Vec<NameServer> {
         join_all(servers.into_iter().map(|mut server| async move {
             let name = Name::from_ascii(format!("{}.", server.name)).unwrap_or_default();
             let (v4, v6) = join(

@@ -4,6 +4,7 @@ use super::ahead;
 use super::finalize::{Finalized, Ready};
 use super::route::Route;
 use super::run::Run;
+use super::watch;
 use super::{IssueError, Stage};
 use crate::acme::{
     self, AcmeError, Authorization, AuthorizationStatus, CertificateId, Identifier, OpenOrder, OrderStatus,
@@ -297,10 +298,14 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
         decision.map_err(|refusal| IssueError::Caa { name: question.name.clone(), refusal })
     };
     for decision in try_join_all(questions.map(decide)).await? {
-        if let CaaDecision::IdentityUnknown { at } = decision {
-            run.events.warn(format!(
+        match decision {
+            CaaDecision::IdentityUnknown { at } => run.events.warn(format!(
                 "there are CAA records at `{at}`, but the CA's directory does not say by which name it goes"
-            ));
+            )),
+            CaaDecision::NotLookedUp { at, reason } => run.events.warn(format!(
+                "CAA at `{at}` could not be looked up from here, and is left to the CA: {reason}"
+            )),
+            _ => {}
         }
     }
     Ok(())
@@ -313,6 +318,9 @@ async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     run.narrow_announcement(
         places.iter().map(|place| (place.route.credential.name().clone(), place.route.zone.name.clone())),
     );
+    let mut zones = std::collections::BTreeSet::new();
+    let routes = places.iter().map(|place| &place.route).filter(|route| zones.insert(&route.zone.name));
+    try_join_all(routes.map(watch::check_status)).await?;
     let mut told = std::collections::BTreeSet::new();
     for warning in places.iter().flat_map(|place| &place.location.warnings) {
         if told.insert(warning.to_string()) {

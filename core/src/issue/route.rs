@@ -1,8 +1,9 @@
 //! Which credential writes to which zone.
 
 use crate::config::{PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
-use crate::dns::{ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
-use dns01_provider::{Credential, Zone, ZoneName};
+use crate::dns::{CheckMode, ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
+use dns01_provider::{Credential, Fqdn, Zone, ZoneName};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct BoundCredential {
     pub zones: Vec<ZoneConfig>,
     /// Seconds that new TXT records live; `None` is the smallest that the service takes.
     pub ttl: Option<u32>,
+    /// Names that are known to be aliases into its zones.
+    pub aliases: BTreeMap<Fqdn, Fqdn>,
 }
 
 /// Where a record goes: one zone, through one credential.
@@ -26,7 +29,11 @@ pub struct Route {
     pub zone: Zone,
     /// Seconds that new TXT records live.
     pub ttl: u32,
-    /// When its values count as seen everywhere.
+    /// Who has to show its values.
+    pub check: CheckMode,
+    /// How long nobody is asked after they were written.
+    pub wait: Duration,
+    /// By which rules it is waited for them.
     pub rules: PropagationRules,
 }
 
@@ -45,6 +52,8 @@ impl Routes {
         let any = bound.iter().any(|one| one.zones.is_empty());
         let zones =
             if any { ConfiguredZones::or_served(zones, |_| true) } else { ConfiguredZones::new(zones) };
+        let aliases = bound.iter().flat_map(|one| one.aliases.clone());
+        let zones = zones.with_aliases(aliases);
         Self { bound: bound.into(), zones }
     }
 
@@ -71,16 +80,16 @@ impl Routes {
     pub fn to(&self, apex: &ZoneName) -> Option<Route> {
         let configured = self.bound.iter().find_map(|one| {
             let zone = one.zones.iter().find(|zone| zone.zone.name == *apex)?;
-            Some(route(one, zone.zone.clone(), zone.propagation))
+            Some(route(one, zone.zone.clone(), &zone.propagation))
         });
         configured.or_else(|| {
             let any = self.bound.iter().find(|one| one.zones.is_empty())?;
-            Some(route(any, Zone::named(apex.clone()), PropagationConfig::default()))
+            Some(route(any, Zone::named(apex.clone()), &PropagationConfig::default()))
         })
     }
 }
 
-fn route(bound: &BoundCredential, zone: Zone, propagation: PropagationConfig) -> Route {
+fn route(bound: &BoundCredential, zone: Zone, propagation: &PropagationConfig) -> Route {
     let smallest = bound.credential.limits().smallest_ttl;
     Route {
         credential: bound.credential.clone(),
@@ -88,10 +97,12 @@ fn route(bound: &BoundCredential, zone: Zone, propagation: PropagationConfig) ->
         // As short as may be: a resolver that saw the values of one order must not serve them
         // to the CA in the next.
         ttl: bound.ttl.unwrap_or(smallest).max(smallest),
+        check: propagation.check.clone(),
+        wait: propagation.wait,
         rules: PropagationRules {
             timeout: propagation.timeout,
             quorum: quorum(propagation.quorum),
-            settle: Duration::ZERO,
+            settle: propagation.settle,
         },
     }
 }
@@ -109,6 +120,8 @@ fn configured(zone: &ZoneConfig) -> ConfiguredZone {
         name: zone.zone.name.clone(),
         name_servers: zone.name_servers.clone(),
         resolvers: zone.resolvers.clone(),
+        alias_resolvers: zone.propagation.alias_resolvers.clone(),
+        check: zone.propagation.check.clone(),
     }
 }
 
@@ -127,6 +140,7 @@ mod tests {
                 Arc::new(MemoryProvider::new([])),
             ),
             ttl: None,
+            aliases: BTreeMap::new(),
         }
     }
 

@@ -9,11 +9,11 @@ use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold};
 use crate::store::{AccountName, Lease, OrderId};
-use dns01_provider::{CredentialName, Fqdn, ZoneName};
+use dns01_provider::{CredentialName, Fqdn, Receipt, ZoneName};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -162,6 +162,13 @@ impl<'a> Run<'a> {
         *locked(&self.hold) = Some(hold);
     }
 
+    /// The service's handles on what was written to `zone`.
+    pub(super) fn receipts(&self, zone: &ZoneName) -> Vec<Receipt> {
+        let hold = locked(&self.hold);
+        let zones = hold.iter().flat_map(|hold| hold.zones()).filter(|report| report.zone == *zone);
+        zones.flat_map(|report| report.receipts.clone()).collect()
+    }
+
     /// Tells that the certificate is being asked for.
     pub(super) fn begin_certificate(&self) {
         let mut watch = locked(&self.certificate_watch);
@@ -287,9 +294,9 @@ impl<'a> Run<'a> {
         let mut longest = SHORTEST_MEMORY;
         for place in &places {
             longest = longest.max(Duration::from_secs(u64::from(place.route.ttl)));
-            zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
+            zones.insert(&place.location.zone, &place.location);
         }
-        let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));
+        let asked = zones.values().map(|location| self.context.dns.negative_ttl(location));
         let negative = timeout(NEGATIVE_TTL_PATIENCE, join_all(asked)).await.unwrap_or_default();
         negative.into_iter().flatten().fold(longest, Duration::max).min(LONGEST_MEMORY)
     }

@@ -1,0 +1,144 @@
+//! How the values of a zone are waited for, in the check mode of the zone.
+
+use super::IssueError;
+use super::context::Context;
+use super::route::Route;
+use crate::dns::{Awaited, CheckMode, Progress, PropagationReport, PropagationRules, count_down};
+use dns01_provider::{Published, Receipt};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// The first pause between two questions to a service, and the longest; each is half as long
+/// again as the one before.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// The most time to find out whether a service has a status at all.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of a wait.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Name servers or resolvers show the values.
+    Shown(PropagationReport),
+    /// The service says that they are served everywhere.
+    Published,
+    /// Time has passed; nobody was asked.
+    Waited(Duration),
+}
+
+/// Waits until the values of one zone count as seen by everybody, at most `limit` and the time
+/// that the zone allows, and tells `progress` how far that is. `receipts` are the service's
+/// handles on the writing.
+///
+/// # Errors
+/// [`IssueError::Propagation`] and its kin: they do not, or nobody can tell.
+pub async fn seen(
+    context: &Context,
+    route: &Route,
+    awaited: &[Awaited],
+    receipts: &[Receipt],
+    limit: Duration,
+    progress: &watch::Sender<Progress>,
+) -> Result<Seen, IssueError> {
+    let pause =
+        if route.check == CheckMode::Unwatched { route.wait + route.rules.settle } else { route.wait };
+    if !pause.is_zero() && pause >= limit {
+        return Err(IssueError::WaitTooLong { zone: route.zone.name.clone(), wait: pause, left: limit });
+    }
+    let started = Instant::now();
+    count_down(pause, |left| show(progress, format!("waiting another {left} s, as configured"))).await;
+    let left = limit.saturating_sub(started.elapsed());
+    let rules = PropagationRules { timeout: route.rules.timeout.min(left), ..route.rules.clone() };
+    match &route.check {
+        CheckMode::Unwatched => Ok(Seen::Waited(pause)),
+        CheckMode::Provider => published(route, receipts, &rules, progress).await.map(|()| Seen::Published),
+        _ => {
+            let report = context.dns.propagated(awaited, &rules, progress).await;
+            Ok(Seen::Shown(report.map_err(IssueError::Propagation)?))
+        }
+    }
+}
+
+fn show(progress: &watch::Sender<Progress>, note: String) {
+    progress.send_replace(Progress::noting(note));
+}
+
+/// Finds out, before anything is written, that a service has no status to tell: it says so
+/// whatever it is asked about. What else it says, or fails with, tells nothing.
+pub(super) async fn check_status(route: &Route) -> Result<(), IssueError> {
+    if route.check != CheckMode::Provider {
+        return Ok(());
+    }
+    let nothing = Receipt(String::new());
+    match route.credential.within(PROBE_PATIENCE).published(&route.zone, &nothing).await {
+        Ok(Published::NotAvailable) => Err(no_status(route)),
+        _ => Ok(()),
+    }
+}
+
+fn no_status(route: &Route) -> IssueError {
+    IssueError::NoStatus { credential: route.credential.name().clone(), zone: route.zone.name.clone() }
+}
+
+/// Waits until the service says yes to every receipt, twice if the zone has to settle.
+async fn published(
+    route: &Route,
+    receipts: &[Receipt],
+    rules: &PropagationRules,
+    progress: &watch::Sender<Progress>,
+) -> Result<(), IssueError> {
+    if receipts.is_empty() {
+        return Err(no_status(route));
+    }
+    let deadline = Instant::now() + rules.timeout;
+    all_published(route, receipts, deadline, progress).await?;
+    if rules.settle.is_zero() {
+        return Ok(());
+    }
+    count_down(rules.settle, |left| show(progress, format!("asking the service again in {left} s"))).await;
+    all_published(route, receipts, deadline + rules.settle, progress).await
+}
+
+async fn all_published(
+    route: &Route,
+    receipts: &[Receipt],
+    deadline: Instant,
+    progress: &watch::Sender<Progress>,
+) -> Result<(), IssueError> {
+    let started = Instant::now();
+    let mut pause = PAUSE.0;
+    let mut open = receipts.to_vec();
+    while let Some(receipt) = open.last() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let credential = route.credential.within(left.max(PAUSE.0));
+        let told = credential.published(&route.zone, receipt).await;
+        let told = told.map_err(|source| IssueError::Status {
+            credential: route.credential.name().clone(),
+            zone: route.zone.name.clone(),
+            source,
+        })?;
+        match told {
+            Published::Yes => {
+                open.pop();
+                continue;
+            }
+            Published::NotYet => {}
+            _ => return Err(no_status(route)),
+        }
+        if Instant::now() + pause > deadline {
+            return Err(IssueError::Unpublished {
+                credential: route.credential.name().clone(),
+                zone: route.zone.name.clone(),
+                waited: started.elapsed(),
+            });
+        }
+        let name = route.credential.name();
+        show(progress, format!("{name} says that the change is still under way"));
+        sleep(pause).await;
+        pause = (pause * 3 / 2).min(PAUSE.1);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
