@@ -2,8 +2,9 @@
 //! Credentials are remembered as references, never as values.
 
 use crate::errors::Failure;
+use crate::propagation::quorum;
 use crate::providers::PLUGINS;
-use crate::wanted::{Chosen, Wanted, quorum};
+use crate::wanted::{Chosen, Wanted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dns01_core::config::{

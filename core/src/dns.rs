@@ -13,7 +13,7 @@
 //! | `message`, `datagram`, `pipeline`, `query` | one question to one server, over UDP and TCP |
 //! | `resolver`, `stream`, `https`, `resolving` | one question to one resolver, also over TLS and HTTPS |
 //! | `recursive`, `survey`, `flight` | things found out by resolvers; several servers; one look-up for many |
-//! | `delegation`, `alias`, `configured` | zone cuts and their servers; CNAME and DNAME; all that by configuration |
+//! | `zones`, `delegation`, `alias`, `configured` | zones of ours; zone cuts and their servers; CNAME and DNAME; all that by configuration |
 //! | `answer`, `standing` | what an answer says; what all answers mean. No network |
 //! | `watcher`, `propagation`, `resolved` | one watcher a zone; a wait at its servers; a wait at resolvers |
 //! | `progress`, `report` | how far a wait is; the failure table |
@@ -43,15 +43,17 @@ mod standing;
 mod stream;
 mod survey;
 mod watcher;
+mod zones;
 
 pub use alias::{Hop, Location, LocationWarning};
 pub use caa::{CaaDecision, CaaQuestion, CaaRefusal, CaaRule};
-pub use delegation::{ConfiguredZone, ConfiguredZones, NameServer, ZoneServers};
+pub use delegation::{NameServer, ZoneServers};
 pub use progress::{Progress, Waiting, count_down};
 pub use propagation::{Awaited, PropagationReport, PropagationRules, Quorum};
 pub use report::{FailureReason, Observers, PropagationFailure, PropagationTable, Row, Standing};
 pub use resolver::Resolver;
 pub(crate) use resolver::server_address;
+pub use zones::{ConfiguredZone, ConfiguredZones};
 
 use delegation::Delegations;
 use dns01_provider::name::{Fqdn, ZoneName};

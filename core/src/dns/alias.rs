@@ -3,9 +3,10 @@
 
 use super::answer::{Alias, TxtAnswer, code_name, plain_name, shown_name, wire_name};
 use super::configured;
-use super::delegation::{ConfiguredZone, ConfiguredZones, ZoneServers, cut_in};
+use super::delegation::{ZoneServers, cut_in};
 use super::message::Question;
 use super::survey::{Heard, ask_every, ask_first, said, said_of_alias};
+use super::zones::{ConfiguredZone, ConfiguredZones};
 use super::{CheckMode, DnsError, Inner};
 use dns01_provider::name::{Fqdn, ZoneName};
 use hickory_proto::op::ResponseCode;

@@ -2,10 +2,10 @@
 
 use super::Inner;
 use super::answer::wire_name;
-use super::delegation::ConfiguredZones;
 use super::flight::Flights;
 use super::recursive::LookupFailure;
 use super::resolver::Resolver;
+use super::zones::ConfiguredZones;
 use super::{CheckMode, report};
 use dns01_provider::name::Fqdn;
 use futures_util::FutureExt as _;

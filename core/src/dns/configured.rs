@@ -4,7 +4,7 @@
 
 use super::alias::{Hop, Location, target};
 use super::answer::{TxtAnswer, wire_name};
-use super::delegation::{ConfiguredZone, ConfiguredZones};
+use super::zones::{ConfiguredZone, ConfiguredZones};
 use super::{CheckMode, DnsError, Inner};
 use dns01_provider::name::Fqdn;
 use hickory_proto::rr::RecordType;

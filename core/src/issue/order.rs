@@ -320,7 +320,7 @@ async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
     );
     let mut zones = std::collections::BTreeSet::new();
     let routes = places.iter().map(|place| &place.route).filter(|route| zones.insert(&route.zone.name));
-    try_join_all(routes.map(watch::check_status)).await?;
+    try_join_all(routes.map(|route| watch::check_beforehand(route, run.time_left()))).await?;
     let mut told = std::collections::BTreeSet::new();
     for warning in places.iter().flat_map(|place| &place.location.warnings) {
         if told.insert(warning.to_string()) {

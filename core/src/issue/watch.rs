@@ -40,11 +40,7 @@ pub async fn seen(
     limit: Duration,
     progress: &watch::Sender<Progress>,
 ) -> Result<Seen, IssueError> {
-    let pause =
-        if route.check == CheckMode::Unwatched { route.wait + route.rules.settle } else { route.wait };
-    if !pause.is_zero() && pause >= limit {
-        return Err(IssueError::WaitTooLong { zone: route.zone.name.clone(), wait: pause, left: limit });
-    }
+    let pause = pause_in(route, limit)?;
     let started = Instant::now();
     count_down(pause, |left| show(progress, format!("waiting another {left} s, as configured"))).await;
     let left = limit.saturating_sub(started.elapsed());
@@ -63,9 +59,21 @@ fn show(progress: &watch::Sender<Progress>, note: String) {
     progress.send_replace(Progress::noting(note));
 }
 
-/// Finds out, before anything is written, that a service has no status to tell: it says so
-/// whatever it is asked about. What else it says, or fails with, tells nothing.
-pub(super) async fn check_status(route: &Route) -> Result<(), IssueError> {
+/// The time for which nobody is asked, if `limit` leaves so much.
+fn pause_in(route: &Route, limit: Duration) -> Result<Duration, IssueError> {
+    let settle = if route.check == CheckMode::Unwatched { route.rules.settle } else { Duration::ZERO };
+    let wait = route.wait + settle;
+    if !wait.is_zero() && wait >= limit {
+        return Err(IssueError::WaitTooLong { zone: route.zone.name.clone(), wait, left: limit });
+    }
+    Ok(wait)
+}
+
+/// Finds out before anything is written what would fail afterwards: a wait longer than `limit`,
+/// and a service that has no status to tell. It says so whatever it is asked about; what else it
+/// says, or fails with, tells nothing.
+pub(super) async fn check_beforehand(route: &Route, limit: Duration) -> Result<(), IssueError> {
+    pause_in(route, limit)?;
     if route.check != CheckMode::Provider {
         return Ok(());
     }

@@ -46,6 +46,9 @@ impl DnsProvider for Telling {
     }
 }
 
+/// The time that is left for the order.
+const LIMIT: Duration = Duration::from_secs(600);
+
 struct Scene {
     context: Context,
     provider: Arc<Telling>,
@@ -99,11 +102,10 @@ impl Scene {
             }
             std::future::pending().await
         };
-        let limit = Duration::from_secs(600);
         let result = tokio::select! {
             biased;
             never = listen => never,
-            result = seen(&self.context, &route, &[], &receipts, limit, &progress) => result,
+            result = seen(&self.context, &route, &[], &receipts, LIMIT, &progress) => result,
         };
         (result, texts.into_inner().unwrap())
     }
@@ -156,7 +158,7 @@ async fn a_zone_that_settles_asks_the_service_once_more() {
 async fn a_service_without_a_status_is_told_before_anything_is_written_and_otherwise_after() {
     let scene = Scene::new(&[Ok(Published::NotAvailable)]).await;
     let route = scene.route(provider_mode());
-    let error = check_status(&route).await.unwrap_err();
+    let error = check_beforehand(&route, LIMIT).await.unwrap_err();
     assert_eq!(error.id(), "no-provider-status");
     assert!(error.hint().unwrap().contains("wait"), "{error}");
     for receipts in [&["one"][..], &[]] {
@@ -164,10 +166,10 @@ async fn a_service_without_a_status_is_told_before_anything_is_written_and_other
         assert!(matches!(result, Err(IssueError::NoStatus { .. })), "{result:?}");
     }
     let asked = scene.asked().len();
-    check_status(&scene.route(PropagationConfig::default())).await.unwrap();
+    check_beforehand(&scene.route(PropagationConfig::default()), LIMIT).await.unwrap();
     assert_eq!(scene.asked().len(), asked, "only the mode `provider` asks");
     let telling = Scene::new(&[Err(ProviderErrorKind::NotFound)]).await;
-    check_status(&telling.route(provider_mode())).await.unwrap();
+    check_beforehand(&telling.route(provider_mode()), LIMIT).await.unwrap();
 }
 
 #[tokio::test]
@@ -185,6 +187,9 @@ async fn a_fixed_wait_is_counted_down_and_nobody_is_asked() {
     assert_eq!((begun.elapsed().as_secs(), told.len()), (30, 30));
     assert_eq!(told[8], "waiting another 22 s, as configured");
     assert_eq!(scene.asked().len(), 0);
-    let (result, _) = scene.wait(PropagationConfig { wait: Duration::from_secs(601), ..rules }, &[]).await;
+    let too_long = PropagationConfig { wait: Duration::from_secs(601), ..rules };
+    let error = check_beforehand(&scene.route(too_long.clone()), LIMIT).await.unwrap_err();
+    assert!(matches!(error, IssueError::WaitTooLong { .. }), "{error:?}");
+    let (result, _) = scene.wait(too_long, &[]).await;
     assert!(matches!(result, Err(IssueError::WaitTooLong { .. })), "{result:?}");
 }
