@@ -208,7 +208,7 @@ impl Failure {
         for left in error.left_behind() {
             failure.aftermath.push(format!("left: {left}; `dns01 txt gc` tries again"));
         }
-        if matches!(root, IssueError::Propagation(_)) {
+        if error.id() == "propagation" {
             // Told here only when nothing was left: a removal that failed says so above.
             let removed =
                 if error.left_behind().is_empty() { "removed: all that was written for it; " } else { "" };

@@ -11,6 +11,7 @@ mod output;
 mod paths;
 mod pem;
 mod program;
+mod propagation;
 mod providers;
 mod remembered;
 mod scope;

@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::providers::PLUGINS;
 use crate::signals::Signals;
 use dns01_core::clock::Clock;
-use dns01_core::config::{Config, CredentialConfig, Flags, Sources, shared_zones};
+use dns01_core::config::{Config, CredentialConfig, Flags, ResolverFlag, Sources, shared_zones};
 use dns01_core::deploy::LiveDirectory;
 use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
@@ -44,12 +44,18 @@ impl Program {
         let file = self.flags.config.as_deref().or_else(|| Some(&*paths.config).filter(|path| path.exists()));
         let flags = Flags {
             state_dir: self.flags.state_dir.clone().map(absolute),
-            resolvers: self.flags.resolvers.clone(),
+            resolvers: self.flags.resolvers.iter().map(|text| self.resolver_flag(text)).collect(),
         };
         let config =
             Config::load(&Sources { file, state_dir: &paths.state, flags: &flags, plugins: PLUGINS })?;
         config.warnings.iter().for_each(|warning| self.output.warning(warning));
         Ok(config)
+    }
+
+    fn resolver_flag(&self, text: &str) -> ResolverFlag {
+        // One that is asked in plain has no certificate to trust.
+        let bundle = self.flags.resolver_ca_bundle.as_ref().filter(|_| text.contains("://"));
+        ResolverFlag { url: text.to_owned(), ca_bundle: bundle.map(absolute) }
     }
 
     /// Opens the store alone, for commands that only look.
@@ -94,6 +100,7 @@ impl Session {
                 zones: credential.zones,
                 ttl: credential.ttl,
                 propagation: credential.propagation,
+                aliases: credential.aliases,
             });
         }
         let store = program.store(state).await?;
@@ -217,6 +224,7 @@ mod tests {
     use super::*;
     use dns01_core::config::{PropagationConfig, ZoneConfig};
     use dns01_provider::{MemoryProvider, Zone};
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn bound(name: &str, zones: &[(&str, bool)]) -> BoundCredential {
@@ -230,6 +238,7 @@ mod tests {
             zones: zones.iter().map(zone).collect(),
             ttl: None,
             propagation: PropagationConfig::default(),
+            aliases: BTreeMap::new(),
         }
     }
 

@@ -2,18 +2,21 @@
 //! Credentials are remembered as references, never as values.
 
 use crate::errors::Failure;
+use crate::propagation::quorum;
 use crate::providers::PLUGINS;
-use crate::wanted::{Chosen, Wanted, quorum};
+use crate::wanted::{Chosen, Wanted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dns01_core::config::{
-    CaConfig, CaName, CertificateConfig, Config, CredentialConfig, PropagationConfig, Quorum, ZoneConfig,
-    parse_directory, parse_proxy,
+    CaConfig, CaName, CertificateConfig, CheckWord, Config, CredentialConfig, PropagationConfig,
+    PropagationSettings, Quorum, ZoneConfig, parse_directory, parse_proxy,
 };
+use dns01_core::dns::Resolver;
 use dns01_core::keys::CertificateRequest;
 use dns01_core::store::Certificate;
-use dns01_provider::{CredentialName, Settings, Zone, ZoneName};
+use dns01_provider::{CredentialName, Fqdn, Settings, Zone, ZoneName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +68,8 @@ struct Environment {
     /// Of zones that are not named.
     #[serde(default)]
     propagation: Option<RememberedPropagation>,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +77,7 @@ struct RememberedZone {
     name: ZoneName,
     id: Option<String>,
     name_servers: Vec<SocketAddr>,
-    resolvers: Vec<SocketAddr>,
+    resolvers: Vec<RememberedResolver>,
     #[serde(flatten)]
     propagation: RememberedPropagation,
 }
@@ -81,10 +86,43 @@ struct RememberedZone {
 struct RememberedPropagation {
     timeout_seconds: u64,
     quorum: String,
+    check: Option<CheckWord>,
+    #[serde(default)]
+    wait_ms: u64,
+    #[serde(default)]
+    settle_ms: u64,
+    #[serde(default)]
+    check_resolvers: Vec<RememberedResolver>,
+}
+
+/// A resolver by its text, or with the roots to trust for it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RememberedResolver {
+    Text(String),
+    Trusting { url: String, ca_bundle: PathBuf },
+}
+
+impl RememberedResolver {
+    fn of(resolver: &Resolver) -> Self {
+        let url = resolver.to_string();
+        match resolver.ca_bundle() {
+            Some(bundle) => Self::Trusting { url, ca_bundle: bundle.to_owned() },
+            None => Self::Text(url),
+        }
+    }
+
+    fn recall(self) -> Result<Resolver, String> {
+        match self {
+            Self::Text(url) => Resolver::parse(&url),
+            Self::Trusting { url, ca_bundle } => Ok(Resolver::parse(&url)?.with_ca_bundle(Some(ca_bundle))),
+        }
+    }
 }
 
 impl RememberedPropagation {
-    fn of(config: PropagationConfig) -> Self {
+    fn of(config: &PropagationConfig) -> Self {
+        let settings = PropagationSettings::from(config.clone());
         Self {
             timeout_seconds: config.timeout.as_secs(),
             quorum: match config.quorum {
@@ -92,13 +130,38 @@ impl RememberedPropagation {
                 Quorum::All => "all".to_owned(),
                 Quorum::Servers(count) => count.to_string(),
             },
+            check: settings.check,
+            wait_ms: milliseconds(config.wait),
+            settle_ms: milliseconds(config.settle),
+            check_resolvers: remembered(&settings.resolvers.unwrap_or_default()),
         }
     }
 
-    fn recall(&self) -> Result<PropagationConfig, String> {
-        let timeout = Duration::from_secs(self.timeout_seconds);
-        Ok(PropagationConfig { timeout, quorum: quorum(&self.quorum)? })
+    fn recall(self) -> Result<PropagationConfig, String> {
+        let settings = PropagationSettings {
+            // What was remembered before there were modes was waited for at the name servers.
+            check: Some(self.check.unwrap_or(CheckWord::Authoritative)),
+            wait: Some(Duration::from_millis(self.wait_ms)),
+            settle: Some(Duration::from_millis(self.settle_ms)),
+            timeout: Some(Duration::from_secs(self.timeout_seconds)),
+            quorum: Some(quorum(&self.quorum)?),
+            resolvers: Some(recalled(self.check_resolvers)?),
+            alias_resolvers: None,
+        };
+        settings.finish().map_err(|misfit| misfit.message.to_owned())
     }
+}
+
+fn remembered(resolvers: &[Resolver]) -> Vec<RememberedResolver> {
+    resolvers.iter().map(RememberedResolver::of).collect()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn recalled(resolvers: Vec<RememberedResolver>) -> Result<Vec<Resolver>, String> {
+    resolvers.into_iter().map(RememberedResolver::recall).collect()
 }
 
 /// `wanted` as the store keeps it.
@@ -139,7 +202,8 @@ fn chosen(Chosen { config, is_table }: &Chosen) -> RememberedCredential {
         settings: config.settings.clone().parse().unwrap_or_default(),
         zones: config.zones.iter().map(zone).collect(),
         ttl: config.ttl,
-        propagation: Some(RememberedPropagation::of(config.propagation)),
+        propagation: Some(RememberedPropagation::of(&config.propagation)),
+        aliases: config.aliases.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect(),
     })
 }
 
@@ -148,8 +212,8 @@ fn zone(zone: &ZoneConfig) -> RememberedZone {
         name: zone.zone.name.clone(),
         id: zone.zone.id.clone(),
         name_servers: zone.name_servers.clone(),
-        resolvers: zone.resolvers.clone(),
-        propagation: RememberedPropagation::of(zone.propagation),
+        resolvers: remembered(&zone.resolvers),
+        propagation: RememberedPropagation::of(&zone.propagation),
     }
 }
 
@@ -222,14 +286,10 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
     let serde_json::Value::Object(settings) = remembered.settings else {
         return Err("the provider's settings are no table".to_owned());
     };
-    let zones = remembered.zones.into_iter().map(|zone| {
-        Ok(ZoneConfig {
-            multi_provider: false,
-            zone: Zone { name: zone.name, id: zone.id },
-            name_servers: zone.name_servers,
-            resolvers: zone.resolvers,
-            propagation: zone.propagation.recall()?,
-        })
+    let zones = remembered.zones.into_iter().map(recall_zone);
+    let aliases = remembered.aliases.into_iter().map(|(from, to)| {
+        let parsed = |text: &str| Fqdn::parse(text).map_err(|error| error.to_string());
+        Ok((parsed(&from)?, parsed(&to)?))
     });
     Ok(CredentialConfig {
         name: CredentialName::parse(&remembered.name).map_err(|error| error.to_string())?,
@@ -238,7 +298,20 @@ fn from_environment(remembered: Environment) -> Result<CredentialConfig, String>
         settings: Settings::new(settings),
         ttl: remembered.ttl,
         // A version before this one knew of no such thing.
-        propagation: remembered.propagation.map_or(Ok(PropagationConfig::default()), |one| one.recall())?,
+        propagation: remembered
+            .propagation
+            .map_or(Ok(PropagationConfig::default()), RememberedPropagation::recall)?,
+        aliases: aliases.collect::<Result<_, String>>()?,
+    })
+}
+
+fn recall_zone(zone: RememberedZone) -> Result<ZoneConfig, String> {
+    Ok(ZoneConfig {
+        multi_provider: false,
+        zone: Zone { name: zone.name, id: zone.id },
+        name_servers: zone.name_servers,
+        resolvers: recalled(zone.resolvers)?,
+        propagation: zone.propagation.recall()?,
     })
 }
 
@@ -297,13 +370,27 @@ mod tests {
         );
         settings.ttl = Some(30);
         settings.propagation.quorum = Quorum::All;
+        let resolver = Resolver::parse("https://dns.example.net/dns-query").unwrap();
+        settings.zones[0].propagation = PropagationSettings {
+            check: Some(CheckWord::Recursive),
+            wait: Some(Duration::from_millis(1500)),
+            resolvers: Some(vec![resolver.with_ca_bundle(Some("/etc/dns.pem".into()))]),
+            ..PropagationSettings::default()
+        }
+        .finish()
+        .unwrap();
+        let [name, target] =
+            ["_acme-challenge.a.test", "a.example.test"].map(|name| Fqdn::parse(name).unwrap());
+        settings.aliases.insert(name, target);
         let asked = wanted(&config, Some(Chosen { config: settings, is_table: false }));
         let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
         assert_eq!(recalled.certificate, asked.certificate);
         assert_eq!(recalled.ca.directory, asked.ca.directory);
         assert_eq!(recalled.timeout, asked.timeout);
         let credential = recalled.credential.unwrap();
-        assert_eq!(credential.config.zones, asked.credential.unwrap().config.zones);
+        let asked = asked.credential.unwrap().config;
+        assert_eq!(credential.config.zones, asked.zones);
+        assert_eq!(credential.config.aliases, asked.aliases);
         assert_eq!(credential.config.ttl, Some(30));
         assert_eq!(credential.config.propagation.quorum, Quorum::All);
         let settings: serde_json::Value = credential.config.settings.parse().unwrap();

@@ -3,15 +3,17 @@
 use crate::args::{AuthorityArguments, CredentialArguments, IssueArguments};
 use crate::errors::{Failure, Failures};
 use crate::program::absolute;
+use crate::propagation::{override_propagation, read_aliases};
 use crate::providers::PLUGINS;
 use dns01_core::acme::{ChallengeType, PRESETS, Preset};
 use dns01_core::config::{
     CaConfig, CaName, CertificateConfig, CertificateName, Config, CredentialConfig, Domain, EabConfig,
-    Mistake, MistakeKind, PropagationConfig, Quorum, ZoneConfig, certificate, nearest, parse_contact,
+    Mistake, MistakeKind, PropagationConfig, ZoneConfig, certificate, nearest, parse_contact,
     parse_directory, parse_duration, parse_proxy, parse_server,
 };
 use dns01_core::keys::{CertificateRequest, KeyType};
 use dns01_provider::{CredentialName, Environment, Plugin, SecretRef, Settings, Zone, ZoneName};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +59,11 @@ pub(crate) fn from_file(config: &Config) -> Result<Vec<Wanted>, Failures> {
 }
 
 /// The certificate that the flags of `issue` describe.
-pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<Wanted, Failures> {
+pub(crate) fn from_flags(
+    arguments: &IssueArguments,
+    ca_bundle: Option<&Path>,
+    config: &Config,
+) -> Result<Wanted, Failures> {
     let csr = arguments.csr.as_deref().map(read_request).transpose()?;
     let texts: Vec<String> = match &csr {
         Some(csr) if arguments.domains.is_empty() => csr.names().to_vec(),
@@ -99,7 +105,7 @@ pub(crate) fn from_flags(arguments: &IssueArguments, config: &Config) -> Result<
             preferred_chain: arguments.preferred_chain.clone(),
         },
         ca,
-        credential: credential(&arguments.credential, config)?,
+        credential: credential(&arguments.credential, ca_bundle, config)?,
         csr,
         pre_authorize: arguments.pre_authorize,
         timeout,
@@ -267,20 +273,22 @@ pub(crate) fn staging_of(ca: &CaConfig) -> Result<CaConfig, Failure> {
 }
 
 /// The credential that the flags name: a table of the file, or a provider with its settings in
-/// the environment.
+/// the environment. Resolvers that flags name are trusted by `ca_bundle`.
 pub(crate) fn credential(
     arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
-    chosen(arguments, config, from_environment)
+    chosen(arguments, ca_bundle, config, from_environment)
 }
 
 /// The same for a credential that need not exist yet: the environment may lack its settings.
 pub(crate) fn credential_to_be(
     arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
-    chosen(arguments, config, |name, config| match from_environment(name, config) {
+    chosen(arguments, ca_bundle, config, |name, config| match from_environment(name, config) {
         Err(failure) if failure.id == "usage-environment" => of_plugin(name, config, Settings::default()),
         found => found,
     })
@@ -288,6 +296,7 @@ pub(crate) fn credential_to_be(
 
 fn chosen(
     arguments: &CredentialArguments,
+    ca_bundle: Option<&Path>,
     config: &Config,
     from_environment: impl Fn(&str, &Config) -> Result<CredentialConfig, Failure>,
 ) -> Result<Option<Chosen>, Failures> {
@@ -319,25 +328,9 @@ fn chosen(
             .collect::<Result<_, _>>()?;
     }
     credential.ttl = arguments.ttl.or(credential.ttl);
-    override_propagation(arguments, &mut credential)?;
+    override_propagation(arguments, ca_bundle, &mut credential)?;
+    read_aliases(arguments, &mut credential)?;
     Ok(Some(Chosen { config: credential, is_table }))
-}
-
-fn override_propagation(
-    arguments: &CredentialArguments,
-    credential: &mut CredentialConfig,
-) -> Result<(), Failure> {
-    let timeout = arguments.propagation_timeout.as_ref();
-    let timeout = timeout.map(|text| flag("--propagation-timeout", text, parse_duration)).transpose()?;
-    let quorum = arguments.quorum.as_ref().map(|text| flag("--quorum", text, quorum)).transpose()?;
-    let zones = credential.zones.iter_mut().map(|zone| &mut zone.propagation);
-    for propagation in zones.chain([&mut credential.propagation]) {
-        *propagation = PropagationConfig {
-            timeout: timeout.unwrap_or(propagation.timeout),
-            quorum: quorum.unwrap_or(propagation.quorum),
-        };
-    }
-    Ok(())
 }
 
 fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Failure> {
@@ -361,6 +354,7 @@ fn of_plugin(name: &str, config: &Config, settings: Settings) -> Result<Credenti
         settings,
         ttl: None,
         propagation: PropagationConfig::default(),
+        aliases: BTreeMap::new(),
     })
 }
 
@@ -390,22 +384,11 @@ fn zone(text: &str) -> Result<ZoneConfig, String> {
     Ok(ZoneConfig::new(Zone { name, id }))
 }
 
-/// `all`, or a number of name servers.
-pub(crate) fn quorum(text: &str) -> Result<Quorum, String> {
-    match text {
-        "half" => Ok(Quorum::Half),
-        "all" => Ok(Quorum::All),
-        _ => text
-            .parse()
-            .map(Quorum::Servers)
-            .map_err(|_| format!("`{text}` is neither `all` nor a number of name servers, 1 or more")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dns01_core::config::{Flags, Sources};
+    use dns01_core::config::{Flags, Quorum, Sources};
+    use dns01_core::dns::CheckMode;
 
     fn config(text: &str) -> Config {
         let directory = tempfile::tempdir().unwrap();
@@ -479,15 +462,57 @@ mod tests {
             quorum: Some("all".to_owned()),
             ..CredentialArguments::default()
         };
-        let chosen = credential(&arguments, &config).unwrap().unwrap();
+        let chosen = credential(&arguments, None, &config).unwrap().unwrap();
         assert!(chosen.is_table);
-        let propagation = chosen.config.zones[0].propagation;
+        let propagation = &chosen.config.zones[0].propagation;
         assert_eq!(propagation.quorum, Quorum::All);
         assert_eq!(propagation.timeout, Duration::from_secs(60));
         let zones = CredentialArguments { zones: vec!["a.test=Z1".to_owned()], ..arguments };
-        let chosen = credential(&zones, &config).unwrap().unwrap();
+        let chosen = credential(&zones, None, &config).unwrap().unwrap();
         assert_eq!(chosen.config.zones[0].zone.id.as_deref(), Some("Z1"));
-        assert!(credential(&CredentialArguments::default(), &config).unwrap().is_none());
+        assert!(credential(&CredentialArguments::default(), None, &config).unwrap().is_none());
+    }
+
+    #[test]
+    fn flags_choose_the_check_mode_and_say_what_it_lacks() {
+        let config = config(FILE);
+        let lab = || CredentialArguments { dns: Some("lab".to_owned()), ..CredentialArguments::default() };
+        let check = |arguments: &CredentialArguments| {
+            let chosen = credential(arguments, None, &config).map(Option::unwrap);
+            chosen.map(|chosen| chosen.config.zones[0].propagation.clone())
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let wait = CredentialArguments { propagation_wait: text("30s"), ..lab() };
+        let waiting = check(&wait).unwrap();
+        assert_eq!((waiting.check, waiting.wait), (CheckMode::Unwatched, Duration::from_secs(30)));
+        let resolvers = CredentialArguments {
+            propagation_check: text("recursive"),
+            propagation_resolvers: vec!["https://dns.example.net/dns-query".to_owned()],
+            settle: text("5s"),
+            ..lab()
+        };
+        let recursive = check(&resolvers).unwrap();
+        assert!(matches!(&recursive.check, CheckMode::Recursive(resolvers) if resolvers.len() == 1));
+        assert_eq!((recursive.settle.as_secs(), recursive.timeout.as_secs()), (5, 60));
+        for (wrong, words) in [
+            (CredentialArguments { propagation_check: text("recursive"), ..lab() }, "needs resolvers"),
+            (CredentialArguments { propagation_check: text("none"), ..lab() }, "needs a time"),
+            (CredentialArguments { propagation_check: text("maybe"), ..lab() }, "is not one of"),
+            (CredentialArguments { propagation_check: text("provider"), ..resolvers }, "only the check"),
+            (
+                CredentialArguments { aliases: vec!["a.test=b.example.test".to_owned()], ..lab() },
+                "did you mean",
+            ),
+            (
+                CredentialArguments { aliases: vec!["_a.a.test=b.test".to_owned()], ..lab() },
+                "none of the zones",
+            ),
+        ] {
+            let failures = check(&wrong).unwrap_err();
+            assert!(failures.0[0].message.contains(words), "{:?}", failures.0[0]);
+        }
+        let alias = CredentialArguments { aliases: vec!["_a.a.test=b.example.test".to_owned()], ..lab() };
+        assert_eq!(credential(&alias, None, &config).unwrap().unwrap().config.aliases.len(), 1);
     }
 
     #[test]

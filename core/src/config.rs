@@ -9,6 +9,7 @@ mod check;
 pub mod domain;
 mod file;
 pub mod mistake;
+pub mod propagation;
 pub mod zone;
 
 pub use crate::acme::ChallengeType;
@@ -18,17 +19,19 @@ pub use certificate::{CertificateConfig, CertificateName, CertificateNameError};
 pub use check::{parse_duration, parse_server};
 pub use domain::{Domain, DomainError};
 pub use mistake::{ConfigError, Mistake, MistakeKind, Place, nearest};
-pub use zone::{CredentialConfig, PropagationConfig, Quorum, ZoneConfig, shared_zones};
+pub use propagation::{CheckWord, Misfit, PropagationConfig, PropagationSettings, parse_pause};
+pub use zone::{CredentialConfig, Quorum, ZoneConfig, alias_name, shared_zones};
 
-use check::{Check, OneOrMany};
+use crate::dns::Resolver;
+use check::{Check, OneOrMany, TextOr};
 use dns01_provider::{DnsProvider, Fqdn, Plugin, ZoneName};
 use figment::Figment;
 use figment::providers::Serialized;
 use figment::value::Value;
 use file::{Document, KeyPath, Part};
+use propagation::{RawResolver, read_resolvers};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +42,7 @@ pub struct Config {
     /// Where the database, the keys and `live/` are.
     pub state_dir: PathBuf,
     /// The recursive resolvers to find things out with; empty means the machine's.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<Resolver>,
     /// What holds where nothing else is said.
     pub defaults: Defaults,
     /// The CAs that are configured, and the presets that certificates name.
@@ -87,7 +90,17 @@ pub struct Flags {
     pub state_dir: Option<PathBuf>,
     /// The recursive resolvers to find things out with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resolvers: Vec<String>,
+    pub resolvers: Vec<ResolverFlag>,
+}
+
+/// A resolver that a flag names.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResolverFlag {
+    /// As [`Resolver::parse`] reads it.
+    pub url: String,
+    /// The PEM file with the only roots to trust for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +108,7 @@ pub struct Flags {
 struct RawConfig {
     state_dir: PathBuf,
     #[serde(default)]
-    resolvers: Vec<String>,
+    resolvers: Vec<TextOr<RawResolver>>,
     #[serde(default)]
     defaults: RawDefaults,
     #[serde(default)]
@@ -154,7 +167,7 @@ impl Config {
             .filter_map(|(index, value)| CertificateConfig::read(&mut check, index, value, &defaults))
             .collect();
         let state_dir = check.beside(&raw.state_dir);
-        let resolvers = check.servers(&KeyPath::of(["resolvers"]), &raw.resolvers);
+        let resolvers = read_resolvers(&mut check, &KeyPath::of(["resolvers"]), &raw.resolvers);
         let mut config = Self {
             state_dir,
             resolvers,

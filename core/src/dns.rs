@@ -4,48 +4,65 @@
 //!
 //! Authoritative servers are asked directly, without recursion. The recursive resolver is used
 //! only for names that certainly exist (name servers of zones) and for CAA: a question about a
-//! challenge name would seed negative caches that the CA's resolver may share.
+//! challenge name would seed negative caches that the CA's resolver may share. Where a zone's
+//! check mode has resolvers look for the values ([`CheckMode::Recursive`]), they are asked for
+//! nothing at the challenge name before the values stand.
 //!
 //! | file | what stands there |
 //! |---|---|
 //! | `message`, `datagram`, `pipeline`, `query` | one question to one server, over UDP and TCP |
-//! | `recursive`, `survey`, `flight` | the recursive resolver; several servers; one look-up for many |
-//! | `delegation`, `alias` | zone cuts and their servers; CNAME and DNAME |
+//! | `resolver`, `stream`, `https`, `resolving` | one question to one resolver, also over TLS and HTTPS |
+//! | `recursive`, `survey`, `flight` | things found out by resolvers; several servers; one look-up for many |
+//! | `zones`, `delegation`, `alias`, `configured` | zones of ours; zone cuts and their servers; CNAME and DNAME; all that by configuration |
 //! | `answer`, `standing` | what an answer says; what all answers mean. No network |
 //! | `probe` | what each name server says over each transport |
-//! | `watcher`, `propagation`, `report` | one watcher a zone; a wait; the failure table |
+//! | `watcher`, `propagation`, `resolved` | one watcher a zone; a wait at its servers; a wait at resolvers |
+//! | `progress`, `report` | how far a wait is; the failure table |
 //! | `caa` | RFC 8659 and RFC 8657 |
 
 mod alias;
 mod answer;
 mod caa;
+mod configured;
 mod datagram;
 mod delegation;
 mod flight;
+mod https;
 mod message;
 mod pipeline;
 mod probe;
+mod progress;
 mod propagation;
 mod query;
 mod recursive;
 mod report;
+mod resolved;
+mod resolver;
+mod resolving;
 #[cfg(test)]
 mod scripted;
 mod standing;
+mod stream;
 mod survey;
 mod watcher;
+mod zones;
 
 pub use alias::{Hop, Location, LocationWarning};
 pub use caa::{CaaDecision, CaaQuestion, CaaRefusal, CaaRule};
-pub use delegation::{ConfiguredZone, ConfiguredZones, NameServer, ZoneServers};
+pub use delegation::{NameServer, ZoneServers};
 pub use probe::{ProbeAnswer, Probed};
-pub use propagation::{Awaited, Progress, PropagationReport, PropagationRules, Quorum, Waiting};
-pub use report::{FailureReason, PropagationFailure, PropagationTable, Row, Standing};
+pub use progress::{Progress, Waiting, count_down};
+pub use propagation::{Awaited, PropagationReport, PropagationRules, Quorum};
+pub use report::{FailureReason, Observers, PropagationFailure, PropagationTable, Row, Standing};
+pub use resolver::Resolver;
+pub(crate) use resolver::server_address;
+pub use zones::{ConfiguredZone, ConfiguredZones};
 
 use delegation::Delegations;
 use dns01_provider::name::{Fqdn, ZoneName};
 use query::QueryClient;
 use recursive::Recursive;
+use resolving::ResolverClient;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +75,7 @@ use watcher::Watchers;
 #[derive(Clone, Debug)]
 pub struct DnsSettings {
     /// The recursive resolvers; empty means those of the system's `resolv.conf`.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<Resolver>,
     /// The port of name servers found by delegation: 53, except in tests.
     pub port: u16,
 }
@@ -67,6 +84,21 @@ impl Default for DnsSettings {
     fn default() -> Self {
         Self { resolvers: Vec::new(), port: 53 }
     }
+}
+
+/// Who has to show the values of a zone before the CA is told to look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckMode {
+    /// Its authoritative servers.
+    #[default]
+    Authoritative,
+    /// All of these resolvers.
+    Recursive(Vec<Resolver>),
+    /// The service that the values are written to; that is not this room's business.
+    Provider,
+    /// Nobody.
+    Unwatched,
 }
 
 /// The room's door. Clones share sockets, caches and watchers.
@@ -79,6 +111,7 @@ pub struct Dns {
 struct Inner {
     client: QueryClient,
     recursive: Recursive,
+    resolvers: ResolverClient,
     delegations: Delegations,
     watchers: Watchers,
     caa: caa::Known,
@@ -97,6 +130,8 @@ pub enum DnsError {
         record_type: String,
         /// What it answered.
         reason: String,
+        /// True if nobody answered at all.
+        silent: bool,
     },
     /// The parent zone does not delegate the zone.
     #[error("`{zone}` is not delegated: the servers of `{parent}` know of no such zone")]
@@ -177,6 +212,7 @@ impl DnsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Resolver { silent: true, .. } => Some(report::blocked()),
             Self::Resolver { .. } => Some(
                 "name working resolvers with `resolvers`, or the zone's servers with `name_servers`"
                     .to_owned(),
@@ -184,10 +220,7 @@ impl DnsError {
             Self::NotDelegated { zone, .. } => Some(format!(
                 "is `{zone}` spelt right and a zone of its own? For a zone only known inside, set its `name_servers`"
             )),
-            Self::NoAnswer { .. } => Some(
-                "port 53 looks blocked from here, or all of them are down: let UDP and TCP to port 53 out"
-                    .to_owned(),
-            ),
+            Self::NoAnswer { .. } => Some(format!("unless all of them are down, {}", report::blocked())),
             Self::DeeperCut { cut, .. } => {
                 Some(format!("add `{cut}` to the zones of a credential that can write it"))
             }
@@ -211,11 +244,12 @@ impl Dns {
     #[must_use]
     pub fn new(settings: DnsSettings, tasks: TaskTracker, cancel: CancellationToken) -> Self {
         let client = QueryClient::new(tasks.clone(), cancel.clone());
-        let recursive = Recursive::new(settings.resolvers);
+        let resolvers = ResolverClient::new(client.clone(), tasks.clone(), cancel.clone());
+        let recursive = Recursive::new(settings.resolvers, resolvers.clone());
         let delegations = Delegations::new(client.clone(), recursive.clone(), settings.port);
         let watchers = Watchers::new(client.clone(), tasks, cancel);
         let caa = caa::Known::default();
-        Self { inner: Arc::new(Inner { client, recursive, delegations, watchers, caa }) }
+        Self { inner: Arc::new(Inner { client, recursive, resolvers, delegations, watchers, caa }) }
     }
 
     /// Finds where a record for `challenge_name` has to be written: through aliases, to the
@@ -250,14 +284,21 @@ impl Dns {
     }
 
     /// How long resolvers may remember that a name of the zone did not exist (RFC 2308 §5), as
-    /// its servers say: after a failed validation nothing is to be tried before. `None` where
-    /// no server tells.
-    pub async fn negative_ttl(&self, servers: &ZoneServers) -> Option<Duration> {
-        survey::negative_ttl(&self.inner.client, servers).await
+    /// its servers or those who check it say: after a failed validation nothing is to be tried
+    /// before. `None` where nobody tells.
+    pub async fn negative_ttl(&self, location: &Location) -> Option<Duration> {
+        match (&location.servers, &location.check) {
+            (Some(servers), _) => survey::negative_ttl(&self.inner.client, servers).await,
+            (None, CheckMode::Recursive(resolvers)) => {
+                survey::negative_ttl_by(&self.inner.resolvers, resolvers, &location.zone).await
+            }
+            _ => None,
+        }
     }
 
-    /// Waits until every authoritative server shows every awaited value, by `rules`, and tells
-    /// `progress` how far that is.
+    /// Waits until everybody who has to show an awaited value shows it, by `rules`, and tells
+    /// `progress` how far that is: authoritative servers or resolvers. Zones of other check
+    /// modes are passed over.
     ///
     /// Names of one zone, also of concurrent calls, share one watcher. Dropped half-way it
     /// stops looking.
@@ -292,8 +333,12 @@ mod tests {
     #[test]
     fn this_room_names_neither_acme_nor_records() {
         let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dns");
-        for file in std::fs::read_dir(room).unwrap() {
-            let path = file.unwrap().path();
+        let mut open = vec![room];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path()));
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             for other in ["acme", "records"] {
                 assert!(!text.contains(&format!("crate::{other}")), "{} names {other}", path.display());

@@ -258,6 +258,12 @@ pub enum Outcome {
         addresses: usize,
         /// Addresses that this machine has no route to, IPv6 ones most often.
         not_asked: usize,
+        /// Resolvers that have every value.
+        resolvers: usize,
+        /// Zones of which the service says that they are served everywhere.
+        published: usize,
+        /// Seconds that were waited for zones about which nobody is asked.
+        waited: u64,
     },
     /// [`Step::Validate`]
     Validated {
@@ -308,12 +314,19 @@ mod tests {
             what: Happening::Finished {
                 step: Step::Propagate,
                 took: Duration::from_micros(1_234_567),
-                outcome: Outcome::Propagated { confirmed: 7, addresses: 8, not_asked: 0 },
+                outcome: Outcome::Propagated {
+                    confirmed: 7,
+                    addresses: 8,
+                    not_asked: 0,
+                    resolvers: 0,
+                    published: 0,
+                    waited: 0,
+                },
             },
         };
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
-            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8,"not_asked":0}"#
+            r#"{"certificate":"example.com","event":"finished","step":"propagate","seconds":1.235,"confirmed":7,"addresses":8,"not_asked":0,"resolvers":0,"published":0,"waited":0}"#
         );
     }
 }

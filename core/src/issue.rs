@@ -16,11 +16,13 @@ mod publish;
 mod route;
 mod run;
 mod validate;
+mod watch;
 
 pub use context::{Context, Issued, Request};
 pub use error::IssueError;
 pub use route::{BoundCredential, Route, Routes, Site};
 pub(crate) use route::{bindings, configured_zones};
+pub use watch::{Seen, seen};
 
 use download::Downloaded;
 use finalize::{Finalized, Ready};

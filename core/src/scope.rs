@@ -296,6 +296,7 @@ mod tests {
             settings: Settings::default(),
             ttl: None,
             propagation: PropagationConfig::default(),
+            aliases: BTreeMap::new(),
         }
     }
 

@@ -15,6 +15,7 @@ mod ca_habits;
 mod caa;
 mod certificate_kinds;
 mod check;
+mod check_modes;
 mod cloudflare;
 mod conformance;
 mod crash;

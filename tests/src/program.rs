@@ -23,12 +23,13 @@ pub fn dns01(rig: &Rig) -> Program {
 pub struct Program {
     state: tempfile::TempDir,
     environment: Vec<(OsString, OsString)>,
+    entrance: Vec<OsString>,
     patience: Duration,
 }
 
 impl Program {
     fn new(state: tempfile::TempDir) -> Self {
-        Self { state, environment: Vec::new(), patience: PATIENCE }
+        Self { state, environment: Vec::new(), entrance: Vec::new(), patience: PATIENCE }
     }
 
     /// Its `--state-dir`.
@@ -65,6 +66,13 @@ impl Program {
             .env("DNS01_AGREE_TOS", "true")
     }
 
+    /// Puts words before the command of all runs that follow, as `nsenter` wants them.
+    #[must_use]
+    pub fn through(mut self, entrance: Vec<OsString>) -> Self {
+        self.entrance = entrance;
+        self
+    }
+
     /// How long each run may take before it is killed.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
@@ -76,7 +84,9 @@ impl Program {
     /// `--state-dir` stands after the arguments.
     #[must_use]
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(binary());
+        let words: Vec<OsString> = self.entrance.iter().cloned().chain([binary().into()]).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.state()).env("TZ", "UTC").env("LANG", "C.UTF-8");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

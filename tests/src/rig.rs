@@ -10,6 +10,7 @@
 
 pub mod address;
 mod bind;
+mod closed;
 mod key;
 mod knot;
 pub mod launch;
@@ -24,6 +25,7 @@ mod unbound;
 mod zone;
 mod zone_builder;
 
+pub use closed::ClosedNetwork;
 pub use key::{Algorithm, Key};
 pub use network::Network;
 pub use pebble::{Pebble, PebbleBuilder, pebble_program};
@@ -147,7 +149,7 @@ impl Rig {
     /// A certificate for an HTTPS server at `host`, verified by [`Rig::ca_bundle`].
     #[must_use]
     pub fn server_certificate(&self, host: &str) -> ServerCertificate {
-        tls::issue(&self.directory, host)
+        tls::issue(&self.directory, &[host])
     }
 
     /// A Knot of the test's own at `address`, port 53, with one zone, in which `key` may do what
@@ -162,6 +164,12 @@ impl Rig {
     pub fn powerdns_api(&self) -> (String, &str) {
         let url = format!("http://{}:{}/api/v1", address::POWERDNS, address::POWERDNS_API_PORT);
         (url, &self.powerdns_api_key)
+    }
+
+    /// A network of its own from which only an HTTPS proxy gets out.
+    #[must_use]
+    pub fn closed_network(&self) -> ClosedNetwork {
+        ClosedNetwork::open(&self.directory)
     }
 
     /// Where the rig keeps its files and logs.

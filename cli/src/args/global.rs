@@ -14,9 +14,13 @@ pub(crate) struct GlobalArguments {
     /// ~/.local/state/dns01]
     #[arg(long, global = true, value_name = "DIRECTORY")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Ask this recursive resolver instead of the machine's; may be repeated
-    #[arg(long = "resolver", global = true, value_name = "ADDRESS", value_delimiter = ',')]
+    /// Ask this recursive resolver instead of the machine's, as `192.0.2.1`,
+    /// `tls://dns.example.net@192.0.2.1` or `https://dns.example.net/dns-query`; may be repeated
+    #[arg(long = "resolver", global = true, value_name = "RESOLVER", value_delimiter = ',')]
     pub(crate) resolvers: Vec<String>,
+    /// Trust only the roots in this PEM file when asking resolvers that flags name
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) resolver_ca_bundle: Option<PathBuf>,
     /// Print failures only
     #[arg(long, short, global = true, conflicts_with = "json")]
     pub(crate) quiet: bool,

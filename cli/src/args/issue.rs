@@ -81,4 +81,19 @@ pub(crate) struct CredentialArguments {
     /// The name servers that must confirm: `all` or a number [default: at least half]
     #[arg(long, value_name = "COUNT")]
     pub(crate) quorum: Option<String>,
+    /// Who has to show the values: authoritative, recursive, provider or none
+    #[arg(long, value_name = "MODE")]
+    pub(crate) propagation_check: Option<String>,
+    /// Ask nobody for so long after the values were written; alone it is the mode `none`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) propagation_wait: Option<String>,
+    /// A resolver that has to show the values, in the mode `recursive`; may be repeated
+    #[arg(long = "propagation-resolver", value_name = "RESOLVER", value_delimiter = ',')]
+    pub(crate) propagation_resolvers: Vec<String>,
+    /// When all is seen, it must still be so after this time, as `10s`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) settle: Option<String>,
+    /// Take it that this challenge name is an alias of a name in a zone; may be repeated
+    #[arg(long = "alias", value_name = "NAME=TARGET", value_delimiter = ',', requires = "zones")]
+    pub(crate) aliases: Vec<String>,
 }

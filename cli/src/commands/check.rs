@@ -43,7 +43,8 @@ impl Check {
 
 pub(super) async fn run(program: &Program, arguments: &CheckArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let chosen = wanted::credential(&arguments.credential, &config)?;
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
+    let chosen = wanted::credential(&arguments.credential, bundle, &config)?;
     let names = names::wanted(arguments, &config)?;
     let authorities = authorities(program, &names)?;
     let cas = names.iter().flat_map(|name| &name.wanted).map(|wanted| &wanted.ca);

@@ -18,7 +18,7 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
     let mut wanted = match arguments.all {
         true => all(arguments, &config)?,
         false => {
-            let one = wanted::from_flags(arguments, &config)?;
+            let one = wanted::from_flags(arguments, program.flags.resolver_ca_bundle.as_deref(), &config)?;
             wanted::warnings(&one).iter().for_each(|warning| program.output.warning(warning));
             vec![one]
         }

@@ -33,8 +33,9 @@ fn names_or_provider(arguments: &ScopeArguments) -> bool {
 
 async fn recipe(program: &Program, arguments: &ScopeArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
     let chosen = match names_or_provider(arguments) {
-        true => wanted::credential_to_be(&arguments.credential, &config)?,
+        true => wanted::credential_to_be(&arguments.credential, bundle, &config)?,
         false => None,
     };
     let scope = interruptible(program, gather(program, &config, arguments, chosen.as_ref())).await?;
@@ -104,8 +105,9 @@ fn recipe_document(credential: &CredentialConfig, needs: &[ScopeNeed], recipe: &
 
 async fn audits(program: &Program, arguments: &ScopeArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
     let chosen = match names_or_provider(arguments) {
-        true => wanted::credential(&arguments.credential, &config)?,
+        true => wanted::credential(&arguments.credential, bundle, &config)?,
         false => None,
     };
     let asked = async {

@@ -9,13 +9,15 @@ use crate::output::words::{self, count};
 use crate::program::{Program, Session};
 use crate::wanted::{self, Chosen, Wanted};
 use dns01_core::config::Config;
-use dns01_core::dns::{Awaited, Location, Progress};
+use dns01_core::dns::{Awaited, CheckMode, Location, Progress};
 use dns01_core::event::Events;
-use dns01_core::issue::{Context, IssueError, Route};
+use dns01_core::issue::{Context, IssueError, Route, Seen, seen};
 use dns01_core::records::{Holder, LedgerRow, Record};
 use dns01_provider::{Fqdn, TxtValue};
 use serde_json::json;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(super) async fn run(program: &Program, command: TxtCommand) -> Result<Exit, Failures> {
     match command {
@@ -30,7 +32,8 @@ pub(super) async fn run(program: &Program, command: TxtCommand) -> Result<Exit, 
 async fn add(program: &Program, arguments: &TxtValueArguments) -> Result<Exit, Failures> {
     let (name, value) = parsed(&arguments.name, &arguments.value)?;
     let config = program.config()?;
-    let chosen = wanted::credential(&arguments.credential, &config)?;
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
+    let chosen = wanted::credential(&arguments.credential, bundle, &config)?;
     let (session, context) =
         Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = write(program, &context, &name, value).await;
@@ -62,7 +65,7 @@ async fn write(program: &Program, context: &Context, name: &Fqdn, value: TxtValu
 async fn remove(program: &Program, arguments: &TxtValueArguments) -> Result<Exit, Failures> {
     let (name, value) = parsed(&arguments.name, &arguments.value)?;
     let config = program.config()?;
-    let chosen = credential_if_named(&arguments.credential, &config)?;
+    let chosen = credential_if_named(program, &arguments.credential, &config)?;
     let (session, context) =
         Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = take_away(program, &context, &name, &value).await;
@@ -126,7 +129,8 @@ async fn wait(program: &Program, arguments: &TxtWaitArguments) -> Result<Exit, F
     let name = parse_name(&arguments.name)?;
     let values = arguments.values.iter().map(|text| parse_value(text)).collect::<Result<Vec<_>, _>>()?;
     let config = program.config()?;
-    let chosen = wanted::credential(&arguments.credential, &config)?;
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
+    let chosen = wanted::credential(&arguments.credential, bundle, &config)?;
     let (session, context) =
         Session::open_through(program, &config, chosen.as_ref().map(|chosen| &chosen.config)).await?;
     let result = watch_servers(program, &context, &name, values).await;
@@ -155,18 +159,27 @@ async fn watch_servers(
         }
     });
     let awaited = [Awaited { location, values }];
-    let report = tokio::select! {
-        report = context.dns.propagated(&awaited, &route.rules, &sender) => report,
+    let began = Instant::now();
+    let seen = tokio::select! {
+        seen = seen(context, &route, &awaited, &[], Duration::MAX, &sender) => seen,
         () = context.cancel.cancelled() => return Err(IssueError::Interrupted.into()),
     };
     drop(sender);
     let _ = teller.await;
-    let report = report.map_err(IssueError::Propagation)?;
-    report.warnings.iter().for_each(|warning| program.output.note(&format!("warning: {warning}")));
-    program.output.say(&format!("every server that counts has it, after {}", words::time(report.elapsed)));
-    program.output.document(
-        &json!({ "name": target, "seconds": report.elapsed.as_secs_f64(), "warnings": report.warnings }),
-    );
+    let elapsed = began.elapsed();
+    let (what, warnings) = match seen? {
+        Seen::Shown(report) => match route.check {
+            CheckMode::Recursive(_) => ("every resolver has it", report.warnings),
+            _ => ("every server that counts has it", report.warnings),
+        },
+        Seen::Published => ("the service says that it is served everywhere", Vec::new()),
+        Seen::Waited(_) => ("nobody was asked", Vec::new()),
+    };
+    warnings.iter().for_each(|warning| program.output.note(&format!("warning: {warning}")));
+    program.output.say(&format!("{what}, after {}", words::time(elapsed)));
+    program
+        .output
+        .document(&json!({ "name": target, "seconds": elapsed.as_secs_f64(), "warnings": warnings }));
     Ok(())
 }
 
@@ -259,8 +272,13 @@ pub(super) async fn locate(context: &Context, name: &Fqdn) -> Result<(Location, 
     Ok((location, route))
 }
 
-fn credential_if_named(arguments: &CredentialArguments, config: &Config) -> Result<Option<Chosen>, Failures> {
-    if arguments.dns.is_some() { wanted::credential(arguments, config) } else { Ok(None) }
+fn credential_if_named(
+    program: &Program,
+    arguments: &CredentialArguments,
+    config: &Config,
+) -> Result<Option<Chosen>, Failures> {
+    let bundle = program.flags.resolver_ca_bundle.as_deref();
+    if arguments.dns.is_some() { wanted::credential(arguments, bundle, config) } else { Ok(None) }
 }
 
 fn parsed(name: &str, value: &str) -> Result<(Fqdn, TxtValue), Failure> {

@@ -106,8 +106,15 @@ impl Line {
                     .add("zone", list(|batch| &batch.zone));
                 self.add("values", sum(|batch| batch.values)).add("calls", sum(|batch| batch.calls));
             }
-            Outcome::Propagated { confirmed, addresses, not_asked } => {
+            Outcome::Propagated { confirmed, addresses, not_asked, resolvers, published, waited } => {
                 self.add("confirmed", confirmed).add("addresses", addresses);
+                for (key, number) in
+                    [("resolvers", *resolvers as u64), ("published", *published as u64), ("waited", *waited)]
+                {
+                    if number > 0 {
+                        self.add(key, number);
+                    }
+                }
                 if *not_asked > 0 {
                     self.add("not_asked", not_asked);
                 }
@@ -154,6 +161,14 @@ mod tests {
             values: 2,
             calls: 1,
         };
+        let propagated = Outcome::Propagated {
+            confirmed: 8,
+            addresses: 8,
+            not_asked: 0,
+            resolvers: 0,
+            published: 0,
+            waited: 0,
+        };
         let run = [
             Happening::Started {
                 names: vec!["example.com".to_owned(), "*.example.com".to_owned()],
@@ -164,7 +179,7 @@ mod tests {
             Happening::Began { step: Step::Order },
             finished(Step::Order, Outcome::Ordered { names: 2, to_prove: 2 }),
             finished(Step::Records, Outcome::Written { batches: vec![batch] }),
-            finished(Step::Propagate, Outcome::Propagated { confirmed: 8, addresses: 8, not_asked: 0 }),
+            finished(Step::Propagate, propagated),
             finished(Step::Validate, Outcome::Validated { proven: 2, names: 2 }),
             finished(
                 Step::Certificate,

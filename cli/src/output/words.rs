@@ -12,12 +12,26 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Ordered { names, to_prove: 0 } => format!("{}, already proven", count(*names, "name")),
         Outcome::Ordered { names, to_prove } => format!("{}, {to_prove} to prove", count(*names, "name")),
         Outcome::Written { batches } => written(batches),
-        Outcome::Propagated { confirmed, addresses, not_asked } => {
-            let answer = format!("{confirmed} of {} answer", count(*addresses, "address"));
-            match not_asked {
-                0 => answer,
-                away => format!("{answer}, no route to {away} more"),
+        Outcome::Propagated { confirmed, addresses, not_asked, resolvers, published, waited } => {
+            let mut parts = Vec::new();
+            let nothing_else = *resolvers == 0 && *published == 0 && *waited == 0;
+            if *addresses > 0 || nothing_else {
+                let answer = format!("{confirmed} of {} answer", count(*addresses, "address"));
+                parts.push(match not_asked {
+                    0 => answer,
+                    away => format!("{answer}, no route to {away} more"),
+                });
             }
+            if *resolvers > 0 {
+                parts.push(format!("seen by {}", count(*resolvers, "resolver")));
+            }
+            if *published > 0 {
+                parts.push("served everywhere, as the service says".to_owned());
+            }
+            if *waited > 0 {
+                parts.push(format!("waited {waited} s, nobody was asked"));
+            }
+            parts.join(" · ")
         }
         Outcome::Validated { proven, names } => format!("{proven} of {} proven", count(*names, "name")),
         Outcome::Issued { issuer, not_after } => {
@@ -140,7 +154,28 @@ mod tests {
         assert_eq!(outcome(&two), "3 values at 3 names in 2 calls (cloudflare)");
         assert_eq!(outcome(&Outcome::Ordered { names: 2, to_prove: 2 }), "2 names, 2 to prove");
         assert_eq!(outcome(&Outcome::Ordered { names: 1, to_prove: 0 }), "1 name, already proven");
-        let propagated = |not_asked| outcome(&Outcome::Propagated { confirmed: 8, addresses: 8, not_asked });
+        let propagated = |not_asked| {
+            outcome(&Outcome::Propagated {
+                confirmed: 8,
+                addresses: 8,
+                not_asked,
+                resolvers: 0,
+                published: 0,
+                waited: 0,
+            })
+        };
+        let others = Outcome::Propagated {
+            confirmed: 0,
+            addresses: 0,
+            not_asked: 0,
+            resolvers: 2,
+            published: 1,
+            waited: 30,
+        };
+        assert_eq!(
+            outcome(&others),
+            "seen by 2 resolvers · served everywhere, as the service says · waited 30 s, nobody was asked"
+        );
         assert_eq!(propagated(0), "8 of 8 addresses answer");
         assert_eq!(propagated(2), "8 of 8 addresses answer, no route to 2 more");
         assert_eq!(outcome(&Outcome::Validated { proven: 2, names: 2 }), "2 of 2 names proven");

@@ -2,13 +2,14 @@
 
 use super::file::{Document, KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind, nearest};
+use crate::dns::server_address;
 use figment::error::{Actual, Kind};
 use figment::value::Value;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,11 +172,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// In words, what is wrong.
 pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.trim();
-    let unbracketed = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare);
-    bare.parse()
-        .or_else(|_| unbracketed.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)))
-        .map_err(|_| format!("`{text}` is not an IP address, with or without a port"))
+    server_address(text.trim())
+        .ok_or_else(|| format!("`{text}` is not an IP address, with or without a port"))
 }
 
 /// A key that nobody knows, with the one that was probably meant.

@@ -1,5 +1,6 @@
 //! What the tests of the configuration share: a provider, and how a mistake is shown.
 
+mod check_modes;
 mod names;
 mod secrets;
 mod shape;

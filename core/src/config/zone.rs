@@ -3,13 +3,15 @@
 use super::check::{Check, TextOr, secret_written_out, unknown_key};
 use super::file::{KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind, nearest};
+use super::propagation::{self, PropagationConfig, RawPropagation, RawResolver, read_resolvers};
+use crate::dns::Resolver;
 use dns01_provider::{CredentialName, Fqdn, Plugin, Settings, Zone, ZoneName};
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 /// A named credential, bound to zones.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct CredentialConfig {
     pub ttl: Option<u32>,
     /// When values count as seen everywhere in a zone that is not among [`Self::zones`].
     pub propagation: PropagationConfig,
+    /// Names that are aliases into its zones, which are taken as given and not looked for.
+    pub aliases: BTreeMap<Fqdn, Fqdn>,
 }
 
 /// A zone that a credential may write to.
@@ -36,7 +40,7 @@ pub struct ZoneConfig {
     /// The servers to watch, instead of the delegated ones.
     pub name_servers: Vec<SocketAddr>,
     /// The recursive resolvers to find things out with, instead of the machine's.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<Resolver>,
     /// When its values count as seen everywhere.
     pub propagation: PropagationConfig,
     /// True if the zone is served by several providers at once, each with a table that says so:
@@ -55,22 +59,6 @@ impl ZoneConfig {
             propagation: PropagationConfig::default(),
             multi_provider: false,
         }
-    }
-}
-
-/// When a zone's values count as seen everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PropagationConfig {
-    /// The time it may take.
-    pub timeout: Duration,
-    /// The name servers that must confirm.
-    pub quorum: Quorum,
-}
-
-impl Default for PropagationConfig {
-    /// Three minutes; at least half of the name servers.
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(180), quorum: Quorum::Half }
     }
 }
 
@@ -98,7 +86,8 @@ impl CredentialConfig {
 }
 
 /// The keys that every `[dns.*]` table may have; the others are the plugin's.
-const COMMON_KEYS: [&str; 6] = ["provider", "zones", "ttl", "resolvers", "name_servers", "propagation"];
+const COMMON_KEYS: [&str; 7] =
+    ["provider", "zones", "ttl", "resolvers", "name_servers", "propagation", "aliases"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,11 +96,13 @@ struct RawCredential {
     zones: Vec<TextOr<RawZone>>,
     ttl: Option<u32>,
     #[serde(default)]
-    resolvers: Vec<String>,
+    resolvers: Vec<TextOr<RawResolver>>,
     #[serde(default)]
     name_servers: Vec<String>,
     #[serde(default)]
     propagation: RawPropagation,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -119,41 +110,16 @@ struct RawCredential {
 struct RawZone {
     name: String,
     id: Option<String>,
-    resolvers: Option<Vec<String>>,
+    resolvers: Option<Vec<TextOr<RawResolver>>>,
     name_servers: Option<Vec<String>>,
-    #[serde(default)]
-    propagation: RawPropagation,
+    propagation: Option<RawPropagation>,
     #[serde(default)]
     multi_provider: bool,
 }
 
 impl From<String> for RawZone {
     fn from(name: String) -> Self {
-        Self {
-            name,
-            id: None,
-            resolvers: None,
-            name_servers: None,
-            propagation: RawPropagation::default(),
-            multi_provider: false,
-        }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct RawPropagation {
-    timeout: Option<String>,
-    quorum: Option<Quorum>,
-}
-
-impl RawPropagation {
-    fn read(&self, check: &mut Check, path: &KeyPath, outer: PropagationConfig) -> PropagationConfig {
-        let timeout = self.timeout.as_ref().and_then(|text| check.duration(&path.join("timeout"), text));
-        PropagationConfig {
-            timeout: timeout.unwrap_or(outer.timeout),
-            quorum: self.quorum.unwrap_or(outer.quorum),
-        }
+        Self { name, id: None, resolvers: None, name_servers: None, propagation: None, multi_provider: false }
     }
 }
 
@@ -191,10 +157,9 @@ impl CredentialConfig {
             check.wrong(&path.join("zones"), Part::Value, mistake);
             return None;
         }
-        let propagation =
-            raw.propagation.read(check, &path.join("propagation"), PropagationConfig::default());
-        let zones = read_zones(check, &path, &raw, propagation)?;
-        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl, propagation })
+        let (propagation, zones) = read_zones(check, &path, &raw)?;
+        let aliases = read_aliases(check, &path.join("aliases"), &raw.aliases, &zones)?;
+        sound.then_some(Self { name, plugin, zones, settings, ttl: raw.ttl, propagation, aliases })
     }
 }
 
@@ -220,30 +185,46 @@ fn settings_of(own: Dict) -> Settings {
     }
 }
 
+/// The zones of a credential, and what holds for those that it does not name.
 fn read_zones(
     check: &mut Check,
     path: &KeyPath,
     raw: &RawCredential,
-    outer: PropagationConfig,
-) -> Option<Vec<ZoneConfig>> {
-    let resolvers = check.servers(&path.join("resolvers"), &raw.resolvers);
+) -> Option<(PropagationConfig, Vec<ZoneConfig>)> {
+    let at = path.join("propagation");
+    let outer = raw.propagation.settings(check, &at);
+    let of_all = propagation::finish(check, &at, outer.clone())?;
+    let resolvers = read_resolvers(check, &path.join("resolvers"), &raw.resolvers);
     let name_servers = check.servers(&path.join("name_servers"), &raw.name_servers);
     let zones = raw.zones.iter().enumerate().map(|(index, TextOr(zone))| {
         let path = path.join("zones").join(index);
         let name = check.parse_either(&path, "name", &zone.name, ZoneName::parse)?;
-        let servers = |check: &mut Check, key, texts: &Option<Vec<String>>, outer: &Vec<SocketAddr>| {
-            texts.as_ref().map_or_else(|| outer.clone(), |texts| check.servers(&path.join(key), texts))
+        let name_servers = match &zone.name_servers {
+            Some(texts) => check.servers(&path.join("name_servers"), texts),
+            None => name_servers.clone(),
+        };
+        let resolvers = match &zone.resolvers {
+            Some(raw) => read_resolvers(check, &path.join("resolvers"), raw),
+            None => resolvers.clone(),
+        };
+        let propagation = match &zone.propagation {
+            Some(own) => {
+                let at = path.join("propagation");
+                let settings = own.settings(check, &at).over(outer.clone());
+                propagation::finish(check, &at, settings)?
+            }
+            None => of_all.clone(),
         };
         Some(ZoneConfig {
-            name_servers: servers(check, "name_servers", &zone.name_servers, &name_servers),
-            resolvers: servers(check, "resolvers", &zone.resolvers, &resolvers),
-            propagation: zone.propagation.read(check, &path.join("propagation"), outer),
+            name_servers,
+            resolvers,
+            propagation,
             zone: Zone { name, id: zone.id.clone() },
             multi_provider: zone.multi_provider,
         })
     });
     let zones: Vec<Option<ZoneConfig>> = zones.collect();
-    zones.into_iter().collect()
+    Some((of_all, zones.into_iter().collect::<Option<_>>()?))
 }
 
 /// Of the zones of another credential, those that are at several providers, this one's among them.
@@ -297,6 +278,42 @@ pub(super) fn check_entries(check: &mut Check, entries: &[Entry<'_>]) {
             check.wrong(&path(entry), Part::Value, mistake);
         }
     }
+}
+
+fn read_aliases(
+    check: &mut Check,
+    path: &KeyPath,
+    raw: &BTreeMap<String, String>,
+    zones: &[ZoneConfig],
+) -> Option<BTreeMap<Fqdn, Fqdn>> {
+    let mut aliases = BTreeMap::new();
+    for (from, to) in raw {
+        let at = path.join(from);
+        let name = check.parse_key(&at, from, alias_name)?;
+        let target = check.parse(&at, to, Fqdn::parse)?;
+        let written = zones.iter().any(|zone| zone.zone.name.contains(&target));
+        if !written && !raw.contains_key(target.as_str()) {
+            let message = format!("`{target}` is in none of the zones of this table");
+            let mistake = Mistake::new(MistakeKind::Value, message)
+                .with_hint("an alias leads to where the values are written".to_owned());
+            check.wrong(&at, Part::Value, mistake);
+            return None;
+        }
+        aliases.insert(name, target);
+    }
+    Some(aliases)
+}
+
+/// The name of an alias: that of a challenge, not of the host.
+///
+/// # Errors
+/// In words, what is wrong.
+pub fn alias_name(text: &str) -> Result<Fqdn, String> {
+    let name = Fqdn::parse(text).map_err(|error| error.to_string())?;
+    if name.as_str().starts_with('_') {
+        return Ok(name);
+    }
+    Err(format!("`{name}` is no challenge's name: did you mean `_acme-challenge.{name}`?"))
 }
 
 impl<'de> Deserialize<'de> for Quorum {

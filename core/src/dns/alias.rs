@@ -2,10 +2,12 @@
 //! authoritative servers directly.
 
 use super::answer::{Alias, TxtAnswer, code_name, plain_name, shown_name, wire_name};
-use super::delegation::{ConfiguredZone, ConfiguredZones, ZoneServers, cut_in};
+use super::configured;
+use super::delegation::{ZoneServers, cut_in};
 use super::message::Question;
 use super::survey::{Heard, ask_every, ask_first, said, said_of_alias};
-use super::{DnsError, Inner};
+use super::zones::{ConfiguredZone, ConfiguredZones};
+use super::{CheckMode, DnsError, Inner};
 use dns01_provider::name::{Fqdn, ZoneName};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
@@ -28,8 +30,10 @@ pub struct Location {
     pub hops: Vec<Hop>,
     /// The zone that is written to.
     pub zone: ZoneName,
-    /// The servers of that zone.
-    pub servers: Arc<ZoneServers>,
+    /// Who has to show the values.
+    pub check: CheckMode,
+    /// The servers of that zone, where they are the ones.
+    pub servers: Option<Arc<ZoneServers>>,
     /// What a person should hear of.
     pub warnings: Vec<LocationWarning>,
 }
@@ -41,8 +45,8 @@ pub struct Hop {
     pub from: Fqdn,
     /// What it stands for.
     pub to: Fqdn,
-    /// The servers of the zone the alias is in.
-    pub servers: Arc<ZoneServers>,
+    /// The servers of the zone the alias is in, where they were asked.
+    pub servers: Option<Arc<ZoneServers>>,
 }
 
 /// Something odd about a location that does not stop anything.
@@ -81,6 +85,14 @@ pub(super) async fn locate(dns: &Inner, name: &Fqdn, zones: &ConfiguredZones) ->
     let mut hops: Vec<Hop> = Vec::new();
     let mut current = name.clone();
     loop {
+        match configured::look(dns, &current, zones).await? {
+            configured::Found::Alias(target) => {
+                current = follow(name, &mut hops, current, target, None)?;
+                continue;
+            }
+            configured::Found::End(zone) => return Ok(configured::location(name, current, hops, zone)),
+            configured::Found::Nothing => {}
+        }
         let place = match Place::find(dns, &current, zones).await {
             // An alias into the unknown is the alias's fault, whatever is wrong there.
             Err(_) if !hops.is_empty() && zones.containing(&current).is_none() && !zones.serves_others() => {
@@ -95,14 +107,25 @@ pub(super) async fn locate(dns: &Inner, name: &Fqdn, zones: &ConfiguredZones) ->
         if place.writable && !alias.by_tree && place.is_from_wildcard(dns, &alias).await? {
             return finish(dns, name, place, hops, Some(target), zones).await;
         }
-        let chain = || hops.iter().map(|hop| &hop.from).chain([&current, &target]);
-        if hops.len() + 1 == LONGEST_CHAIN || hops.iter().any(|hop| hop.from == target) || current == target {
-            let chain = chain().map(Fqdn::as_str).collect::<Vec<_>>().join(" → ");
-            return Err(DnsError::AliasLoop { name: name.clone(), chain });
-        }
-        hops.push(Hop { from: current, to: target.clone(), servers: place.servers });
-        current = target;
+        current = follow(name, &mut hops, current, target, Some(place.servers))?;
     }
+}
+
+/// Takes one step along the aliases of `name`; returns where it leads.
+fn follow(
+    name: &Fqdn,
+    hops: &mut Vec<Hop>,
+    from: Fqdn,
+    to: Fqdn,
+    servers: Option<Arc<ZoneServers>>,
+) -> Result<Fqdn, DnsError> {
+    if hops.len() + 1 == LONGEST_CHAIN || hops.iter().any(|hop| hop.from == to) || from == to {
+        let chain = hops.iter().map(|hop| &hop.from).chain([&from, &to]);
+        let chain = chain.map(Fqdn::as_str).collect::<Vec<_>>().join(" → ");
+        return Err(DnsError::AliasLoop { name: name.clone(), chain });
+    }
+    hops.push(Hop { from, to: to.clone(), servers });
+    Ok(to)
 }
 
 /// The location at the end of the aliases.
@@ -137,13 +160,14 @@ async fn finish(
         target: place.name,
         hops,
         zone,
-        servers: place.servers,
+        check: CheckMode::Authoritative,
+        servers: Some(place.servers),
         warnings,
     })
 }
 
 /// The target as a name that a record can be written at.
-fn target(name: &Fqdn, alias: &Alias) -> Result<Fqdn, DnsError> {
+pub(super) fn target(name: &Fqdn, alias: &Alias) -> Result<Fqdn, DnsError> {
     plain_name(&alias.to).ok_or_else(|| DnsError::AliasTarget {
         name: name.clone(),
         target: shown_name(&alias.to),
@@ -412,7 +436,8 @@ mod tests {
                 known.push_str(&format!("ns{index}.test A {}\n", server.address.ip()));
             }
             let resolver = ScriptedServer::recursive(&known).await;
-            let settings = DnsSettings { resolvers: vec![resolver.address], port: servers[0].address.port() };
+            let settings =
+                DnsSettings { resolvers: vec![resolver.address.into()], port: servers[0].address.port() };
             let dns = Dns::new(settings, TaskTracker::new(), CancellationToken::new());
             Self { servers, resolver, dns }
         }
@@ -430,11 +455,12 @@ mod tests {
     async fn the_servers_are_the_union_of_delegation_and_apex() {
         let world = World::with("www.example.test A 192.0.2.1").await;
         let location = world.locate("_acme-challenge.example.test", &["example.test"]).await.unwrap();
-        let mut names: Vec<_> = location.servers.servers.iter().map(|server| server.name.as_str()).collect();
+        let servers = location.servers.clone().unwrap();
+        let mut names: Vec<_> = servers.servers.iter().map(|server| server.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["ns1.test", "ns2.test", "ns3.test"]);
-        assert_eq!(location.servers.parent.as_deref(), Some("test"));
-        let negative = world.dns.negative_ttl(&location.servers).await;
+        assert_eq!(servers.parent.as_deref(), Some("test"));
+        let negative = world.dns.negative_ttl(&location).await;
         assert_eq!(negative, Some(std::time::Duration::from_secs(1)), "the minimum, not the TTL of 60");
         assert_eq!(location.target.as_str(), "_acme-challenge.example.test");
         assert!(location.hops.is_empty() && location.warnings.is_empty());
@@ -459,8 +485,11 @@ mod tests {
     async fn an_explicit_alias_is_followed_into_a_configured_zone() {
         let world = World::with("_acme-challenge.example.test CNAME x.foreign.test").await;
         let location = world.locate("_acme-challenge.example.test", &["example.test"]).await.unwrap();
-        let hops: Vec<_> =
-            location.hops.iter().map(|hop| (hop.from.as_str(), hop.servers.zone.as_str())).collect();
+        let hops: Vec<_> = location
+            .hops
+            .iter()
+            .map(|hop| (hop.from.as_str(), hop.servers.as_ref().unwrap().zone.as_str()))
+            .collect();
         assert_eq!(
             hops,
             [("_acme-challenge.example.test", "example.test"), ("x.foreign.test", "foreign.test")],
@@ -597,7 +626,7 @@ mod tests {
         zone.name_servers = vec![world.servers[2].address];
         let name = Fqdn::parse("_acme-challenge.example.test").unwrap();
         let location = world.dns.locate(&name, &ConfiguredZones::new(vec![zone])).await.unwrap();
-        assert_eq!(location.servers.addresses().count(), 1);
+        assert_eq!(location.servers.unwrap().addresses().count(), 1);
         assert!(world.resolver.asked().is_empty() && world.servers[0].asked().is_empty());
     }
 

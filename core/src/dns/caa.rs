@@ -2,9 +2,11 @@
 
 use super::Inner;
 use super::answer::wire_name;
-use super::delegation::ConfiguredZones;
 use super::flight::Flights;
 use super::recursive::LookupFailure;
+use super::resolver::Resolver;
+use super::zones::ConfiguredZones;
+use super::{CheckMode, report};
 use dns01_provider::name::Fqdn;
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
@@ -12,7 +14,6 @@ use futures_util::stream::FuturesOrdered;
 use hickory_proto::rr::rdata::CAA;
 use hickory_proto::rr::{RData, RecordType};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What is to be decided.
@@ -39,6 +40,13 @@ pub enum CaaDecision {
     NoRecords,
     /// A record allows it.
     Allowed(CaaRule),
+    /// No resolver can be reached from here, and the zone's check mode does without any.
+    NotLookedUp {
+        /// The name asked about.
+        at: Fqdn,
+        /// What went wrong.
+        reason: String,
+    },
     /// There are records, but the CA's directory does not say which names it goes by.
     IdentityUnknown {
         /// The name the records stand at.
@@ -78,6 +86,8 @@ pub enum CaaRefusal {
         at: Fqdn,
         /// What went wrong.
         reason: String,
+        /// True if nobody answered at all, which the CA may not meet.
+        silent: bool,
     },
 }
 
@@ -87,6 +97,9 @@ impl CaaRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::Forbidden { hint, .. } => hint.clone(),
+            Self::LookupFailed { silent: true, .. } => {
+                format!("no resolver answers: name one that does with `resolvers`; {}", report::other_modes())
+            }
             Self::LookupFailed { at, .. } => format!(
                 "the CA would meet the same failure: check the name servers of `{at}` (and DNSSEC there), or `resolvers`"
             ),
@@ -95,7 +108,7 @@ impl CaaRefusal {
 }
 
 /// CAA look-ups of this process, each made once.
-pub(super) type Known = Flights<(Fqdn, Vec<SocketAddr>), Arc<[Record]>, LookupFailure>;
+pub(super) type Known = Flights<(Fqdn, Vec<Resolver>), Arc<[Record]>, LookupFailure>;
 
 /// A CAA record (RFC 8659 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +124,12 @@ pub(super) async fn decide(
     question: &CaaQuestion,
     zones: &ConfiguredZones,
 ) -> Result<CaaDecision, CaaRefusal> {
-    let resolvers = zones.containing(&question.name).map_or(&[][..], |zone| &zone.resolvers);
+    let resolvers = zones.public_view(&question.name);
+    // Where nobody is asked about the zone, nobody may be there to ask about this either.
+    let unwatched = matches!(
+        zones.zone_of_host(&question.name).map(|zone| &zone.check),
+        Some(CheckMode::Provider | CheckMode::Unwatched)
+    );
     let mut tree: FuturesOrdered<_> = question
         .name
         .ancestors()
@@ -124,7 +142,12 @@ pub(super) async fn decide(
         match records {
             Ok(records) if records.is_empty() => {}
             Ok(records) => return judge(question, &at, &records),
-            Err(LookupFailure(reason)) => return Err(CaaRefusal::LookupFailed { at, reason }),
+            Err(LookupFailure { reason, silent: true }) if unwatched => {
+                return Ok(CaaDecision::NotLookedUp { at, reason });
+            }
+            Err(LookupFailure { reason, silent }) => {
+                return Err(CaaRefusal::LookupFailed { at, reason, silent });
+            }
         }
     }
     Ok(CaaDecision::NoRecords)
@@ -133,7 +156,7 @@ pub(super) async fn decide(
 async fn records_at(
     dns: &Inner,
     name: &Fqdn,
-    resolvers: &[SocketAddr],
+    resolvers: &[Resolver],
 ) -> Result<Arc<[Record]>, LookupFailure> {
     let key = (name.clone(), resolvers.to_vec());
     let work = || {
@@ -428,7 +451,7 @@ mod tests {
     }
 
     fn dns(resolver: &ScriptedServer) -> Dns {
-        let settings = DnsSettings { resolvers: vec![resolver.address], ..DnsSettings::default() };
+        let settings = DnsSettings { resolvers: vec![resolver.address.into()], ..DnsSettings::default() };
         Dns::new(settings, TaskTracker::new(), CancellationToken::new())
     }
 
@@ -466,7 +489,7 @@ mod tests {
         let resolver = ScriptedServer::start(failing("x.a.example.test.")).await;
         let refusal = dns(&resolver).caa(&question("x.a.example.test", false), &none).await.unwrap_err();
         assert!(
-            matches!(&refusal, CaaRefusal::LookupFailed { at, reason } if at.as_str() == "x.a.example.test" && reason.contains("SERVFAIL")),
+            matches!(&refusal, CaaRefusal::LookupFailed { at, reason, silent: false } if at.as_str() == "x.a.example.test" && reason.contains("SERVFAIL")),
             "{refusal:?}"
         );
         let resolver = ScriptedServer::start(failing("example.test.")).await;

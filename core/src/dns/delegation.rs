@@ -9,89 +9,18 @@ use super::flight::Flights;
 use super::message::{Question, Reply};
 use super::query::QueryClient;
 use super::recursive::Recursive;
+use super::resolver::Resolver;
 use super::survey::ask_first;
+use super::zones::ConfiguredZone;
 use dns01_provider::name::{Fqdn, ZoneName};
 use futures_util::future::{join, join_all};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// More delegations than this between a zone and one above it are a circle.
 const LONGEST_WALK: usize = 16;
-
-type Served = Arc<dyn Fn(&ZoneName) -> bool + Send + Sync>;
-
-/// The zones that records can be written to.
-#[derive(Clone, Default)]
-pub struct ConfiguredZones {
-    zones: Vec<ConfiguredZone>,
-    served: Option<Served>,
-}
-
-/// A zone of the configuration, with what is known of it beforehand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfiguredZone {
-    /// The apex.
-    pub name: ZoneName,
-    /// The servers to ask instead of those the delegation names; empty: look them up.
-    pub name_servers: Vec<SocketAddr>,
-    /// The recursive resolvers that see this zone as the public does; empty: the usual ones.
-    pub resolvers: Vec<SocketAddr>,
-}
-
-impl ConfiguredZone {
-    /// A zone without overrides.
-    #[must_use]
-    pub fn named(name: ZoneName) -> Self {
-        Self { name, name_servers: Vec::new(), resolvers: Vec::new() }
-    }
-}
-
-impl ConfiguredZones {
-    /// Exactly these zones.
-    #[must_use]
-    pub fn new(zones: Vec<ConfiguredZone>) -> Self {
-        Self { zones, served: None }
-    }
-
-    /// These zones, and any other real zone that `served` says yes to: for a credential given
-    /// by flags, which writes to whatever zones it has.
-    #[must_use]
-    pub fn or_served(
-        zones: Vec<ConfiguredZone>,
-        served: impl Fn(&ZoneName) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        Self { zones, served: Some(Arc::new(served)) }
-    }
-
-    /// The longest zone that contains `name`.
-    #[must_use]
-    pub fn containing(&self, name: &Fqdn) -> Option<&ConfiguredZone> {
-        self.zones.iter().filter(|zone| zone.name.contains(name)).max_by_key(|zone| zone.name.as_str().len())
-    }
-
-    /// True if zones that are not configured by name may be written to at all.
-    pub(super) fn serves_others(&self) -> bool {
-        self.served.is_some()
-    }
-
-    /// True if the zone, found by walking the delegations, may be written to without being
-    /// configured by name.
-    pub(super) fn serves(&self, zone: &ZoneName) -> bool {
-        self.served.as_ref().is_some_and(|served| served(zone))
-    }
-}
-
-impl fmt::Debug for ConfiguredZones {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConfiguredZones")
-            .field("zones", &self.zones)
-            .field("or_served", &self.served.is_some())
-            .finish()
-    }
-}
 
 /// The authoritative servers of a zone: the union of the parent's delegation and the zone's
 /// own NS records, since resolvers use both.
@@ -148,7 +77,7 @@ pub struct NameServer {
 /// Zones that were found, each looked for once in the life of the process.
 pub(super) struct Delegations {
     walker: Walker,
-    found: Flights<(ZoneName, Vec<SocketAddr>), Arc<ZoneServers>, DnsError>,
+    found: Flights<(ZoneName, Vec<Resolver>), Arc<ZoneServers>, DnsError>,
 }
 
 /// What a walk needs.
@@ -176,7 +105,7 @@ impl Delegations {
     pub(super) async fn of(
         &self,
         zone: &ZoneName,
-        resolvers: &[SocketAddr],
+        resolvers: &[Resolver],
     ) -> Result<Arc<ZoneServers>, DnsError> {
         let key = (zone.clone(), resolvers.to_vec());
         let work = || {
@@ -211,7 +140,7 @@ struct Station {
 }
 
 impl Walker {
-    async fn discover(&self, zone: &ZoneName, resolvers: &[SocketAddr]) -> Result<ZoneServers, DnsError> {
+    async fn discover(&self, zone: &ZoneName, resolvers: &[Resolver]) -> Result<ZoneServers, DnsError> {
         let apex = wire_name(zone.apex());
         let (parent, delegated) = self.delegation(zone, resolvers).await?;
         let servers = self.with_addresses(resolvers, delegated).await;
@@ -246,7 +175,7 @@ impl Walker {
     async fn delegation(
         &self,
         zone: &ZoneName,
-        resolvers: &[SocketAddr],
+        resolvers: &[Resolver],
     ) -> Result<(Name, Vec<NameServer>), DnsError> {
         let apex = wire_name(zone.apex());
         let question = Question::new(apex.clone(), RecordType::NS);
@@ -267,7 +196,7 @@ impl Walker {
     }
 
     /// The nearest zone above `apex`, as the recursive resolver knows it.
-    async fn station_above(&self, apex: &Name, resolvers: &[SocketAddr]) -> Result<Station, DnsError> {
+    async fn station_above(&self, apex: &Name, resolvers: &[Resolver]) -> Result<Station, DnsError> {
         let mut name = apex.clone();
         while !name.is_root() {
             name = name.base_name();
@@ -287,11 +216,12 @@ impl Walker {
             name: ".".to_owned(),
             record_type: "NS".to_owned(),
             reason: "it knows no root servers".to_owned(),
+            silent: false,
         })
     }
 
     /// Adds every A and AAAA address that the resolver knows.
-    async fn with_addresses(&self, resolvers: &[SocketAddr], servers: Vec<NameServer>) -> Vec<NameServer> {
+    async fn with_addresses(&self, resolvers: &[Resolver], servers: Vec<NameServer>) -> Vec<NameServer> {
         join_all(servers.into_iter().map(|mut server| async move {
             let name = Name::from_ascii(format!("{}.", server.name)).unwrap_or_default();
             let (v4, v6) = join(

@@ -13,16 +13,25 @@ pub(super) const UDP_PAYLOAD: u16 = 1232;
 pub(super) struct Question {
     pub(super) name: Name,
     pub(super) record_type: RecordType,
+    /// RD: whether the server is to find the answer out (RFC 1035 §4.1.1).
+    recursion: bool,
 }
 
 impl Question {
+    /// For a server that knows the answer itself.
     pub(super) fn new(name: Name, record_type: RecordType) -> Self {
-        Self { name, record_type }
+        Self { name, record_type, recursion: false }
+    }
+
+    /// For a recursive resolver.
+    pub(super) fn recursive(name: Name, record_type: RecordType) -> Self {
+        Self { name, record_type, recursion: true }
     }
 
     /// The message that asks this under `id`.
     pub(super) fn message(&self, id: u16, edns: bool) -> Message {
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = self.recursion;
         message.add_query(Query::query(self.name.clone(), self.record_type));
         if edns {
             let mut options = Edns::new();
@@ -71,6 +80,12 @@ pub(super) enum Silence {
     NeedsTcp,
     /// Not asked this way.
     NotAsked,
+    /// A certificate that does not prove the server's name.
+    Untrusted,
+    /// Something that is no TLS.
+    NoTls,
+    /// Its name has no address.
+    Unknown,
     /// The system would not send.
     Failed(io::ErrorKind),
 }
@@ -84,6 +99,9 @@ impl fmt::Display for Silence {
             Self::Garbage => "something unreadable",
             Self::NeedsTcp => "only a part",
             Self::NotAsked => "not asked",
+            Self::Untrusted => "a certificate that is not trusted",
+            Self::NoTls => "something that is no TLS",
+            Self::Unknown => "no address for its name",
             Self::Failed(kind) => return write!(f, "{kind}"),
         })
     }

@@ -1,15 +1,14 @@
-//! One TCP connection per address that many questions share (RFC 7766): servers do not limit
-//! the rate of TCP, and a hundred names cost a handful of system calls.
+//! One connection per server, over TCP or TLS, that many questions share (RFC 7766, RFC 7858):
+//! servers do not limit the rate of TCP, and a hundred names cost a handful of system calls.
 
 use super::message::{Fit, Question, Silence, fit};
 use super::query::EXCHANGE_TIMEOUT;
+use super::stream::{Reader, Road, Writer};
 use hickory_proto::op::Message;
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -32,10 +31,10 @@ struct Request {
     answer: oneshot::Sender<Result<Message, Silence>>,
 }
 
-/// Prepares a connection to `address`; it is made when the first question comes.
-pub(super) fn open(address: SocketAddr, tasks: &TaskTracker, cancel: CancellationToken) -> Pipe {
+/// Prepares a connection along `road`; it is made when the first question comes.
+pub(super) fn open(road: Road, tasks: &TaskTracker, cancel: CancellationToken) -> Pipe {
     let (requests, inbox) = mpsc::unbounded_channel();
-    let line = Line { address, inbox, waiting: VecDeque::new() };
+    let line = Line { road, inbox, waiting: VecDeque::new() };
     tasks.spawn(async move {
         cancel.run_until_cancelled_owned(line.run()).await;
     });
@@ -58,7 +57,7 @@ impl Pipe {
 
 /// The task that owns the connection.
 struct Line {
-    address: SocketAddr,
+    road: Road,
     inbox: mpsc::UnboundedReceiver<Request>,
     /// Not sent yet, or to be sent again on the next connection.
     waiting: VecDeque<Request>,
@@ -78,16 +77,13 @@ impl Line {
     /// (RFC 7766 §6.2.4); what is then open goes to the next connection, but only if this one
     /// has answered anything.
     async fn one_connection(&mut self) {
-        let connected = timeout(EXCHANGE_TIMEOUT, TcpStream::connect(self.address)).await;
-        let stream = match connected {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.fail(Silence::from_io(&error)),
+        let (reader, writer) = match timeout(EXCHANGE_TIMEOUT, self.road.connect()).await {
+            Ok(Ok(halves)) => halves,
+            Ok(Err(silence)) => return self.fail(silence),
             Err(_) => return self.fail(Silence::Nothing),
         };
-        // Without it small writes wait for acknowledgements; failing to set it only costs time.
-        let _ = stream.set_nodelay(true);
-        let mut connection = Connection::new(stream);
-        connection.acknowledge_at_once();
+        let mut connection = Connection::new(reader, writer);
+        connection.reader.acknowledge_at_once();
         let end = connection.serve(&mut self.inbox, &mut self.waiting).await;
         let answered = connection.answered;
         self.waiting.extend(connection.in_flight.into_values());
@@ -118,7 +114,8 @@ enum End {
 }
 
 struct Connection {
-    stream: TcpStream,
+    reader: Reader,
+    writer: Writer,
     in_flight: HashMap<u16, Request>,
     out: VecDeque<u8>,
     input: Vec<u8>,
@@ -128,9 +125,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
+    fn new(reader: Reader, writer: Writer) -> Self {
         Self {
-            stream,
+            reader,
+            writer,
             in_flight: HashMap::new(),
             out: VecDeque::new(),
             input: Vec::with_capacity(4096),
@@ -151,17 +149,16 @@ impl Connection {
             }
             self.take(waiting);
             let idle = self.in_flight.is_empty();
-            let (mut reader, mut writer) = self.stream.split();
             let event = tokio::select! {
-                read = reader.read_buf(&mut self.input) => Event::Read(read),
-                written = writer.write(self.out.as_slices().0), if !self.out.is_empty() => Event::Written(written),
+                read = self.reader.read_buf(&mut self.input) => Event::Read(read),
+                written = self.writer.write(self.out.as_slices().0), if !self.out.is_empty() => Event::Written(written),
                 request = inbox.recv(), if self.in_flight.len() < IN_FLIGHT => Event::Request(request),
                 () = sleep_until(self.moved + if idle { IDLE } else { EXCHANGE_TIMEOUT }) => Event::Late,
             };
             match event {
                 Event::Read(Ok(1..)) => {
                     self.moved = Instant::now();
-                    self.acknowledge_at_once();
+                    self.reader.acknowledge_at_once();
                     if let Err(end) = self.answer() {
                         return end;
                     }
@@ -176,14 +173,6 @@ impl Connection {
                 Event::Late => return End::StoodStill,
             }
         }
-    }
-
-    /// A server that gathers small segments (Nagle) sends its next answer only when the one
-    /// before is acknowledged, which the kernel likes to do 40 ms later. The option wears off.
-    fn acknowledge_at_once(&self) {
-        // Failing to set it only costs time.
-        #[cfg(target_os = "linux")]
-        let _ = self.stream.set_quickack(true);
     }
 
     /// Moves questions from `waiting` to the way out, as far as there is room.

@@ -1,6 +1,6 @@
 //! What every server answered, as data and as the table a person reads.
 
-use super::propagation::shown_address;
+use super::progress::{shown_address, span};
 use dns01_provider::name::{Fqdn, ZoneName};
 use dns01_provider::record::TxtValue;
 use std::fmt::{self, Write as _};
@@ -28,10 +28,27 @@ pub struct PropagationFailure {
 pub enum FailureReason {
     /// The time was over with servers still lacking values.
     TimedOut,
-    /// No server at all answered: port 53 looks blocked from here.
+    /// Nobody at all answered: where name servers were asked, port 53 looks blocked from here.
     NothingAnswered,
+    /// A resolver will go on giving an answer without the values for longer than is waited.
+    Remembered,
     /// The program is stopping.
     Cancelled,
+}
+
+/// Who was asked about a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Observers {
+    /// Its authoritative servers.
+    NameServers {
+        /// The zone that delegates it; `None` where the configuration names the servers.
+        parent: Option<String>,
+        /// How many there are.
+        count: usize,
+    },
+    /// Recursive resolvers.
+    Resolvers,
 }
 
 /// What each server of a zone answered.
@@ -39,21 +56,19 @@ pub enum FailureReason {
 pub struct PropagationTable {
     /// The zone.
     pub zone: ZoneName,
-    /// The zone that delegates it; `None` where the configuration names the servers.
-    pub parent: Option<String>,
-    /// How many name servers it has.
-    pub name_servers: usize,
-    /// One row per address.
+    /// Who was asked.
+    pub observers: Observers,
+    /// One row per address of a name server, or per resolver.
     pub rows: Vec<Row>,
 }
 
 /// One address of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The name server.
+    /// The name server, or the resolver.
     pub server: String,
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address, where that is known.
+    pub address: Option<SocketAddr>,
     /// What the answer means.
     pub standing: Standing,
     /// What it answered last, in words, with the transport where it matters.
@@ -123,17 +138,30 @@ impl fmt::Display for PropagationFailure {
                 } else {
                     "every value"
                 };
-                write!(
-                    f,
-                    "not every authoritative name server of `{}` has {what} after {waited}",
-                    self.table.zone
-                )
+                match self.table.observers {
+                    Observers::NameServers { .. } => write!(
+                        f,
+                        "not every authoritative name server of `{}` has {what} after {waited}",
+                        self.table.zone
+                    ),
+                    Observers::Resolvers => {
+                        write!(f, "not every resolver shows {what} in `{}` after {waited}", self.table.zone)
+                    }
+                }
+            }
+            FailureReason::Remembered => write!(
+                f,
+                "a resolver remembers an answer without the values of `{}` for longer than is waited",
+                self.table.zone
+            ),
+            FailureReason::NothingAnswered if self.table.observers == Observers::Resolvers => {
+                write!(f, "no resolver has answered for `{}` at all after {waited}", self.table.zone)
             }
             FailureReason::NothingAnswered => {
                 write!(f, "no name server of `{}` has answered at all after {waited}", self.table.zone)
             }
             FailureReason::Cancelled => {
-                write!(f, "stopped while waiting for the name servers of `{}`", self.table.zone)
+                write!(f, "stopped while waiting for the values in `{}` to be seen", self.table.zone)
             }
         }
     }
@@ -146,7 +174,8 @@ impl PropagationTable {
     /// two spaces and ended by a line break.
     #[must_use]
     pub fn render(&self) -> String {
-        let heading = ["name server", "address", "answer", "since"].map(str::to_owned);
+        let who = if self.observers == Observers::Resolvers { "resolver" } else { "name server" };
+        let heading = [who, "address", "answer", "since"].map(str::to_owned);
         let lines: Vec<[String; 4]> =
             std::iter::once(heading).chain(self.rows.iter().map(Row::cells)).collect();
         let width =
@@ -162,11 +191,15 @@ impl PropagationTable {
     }
 
     fn delegation(&self) -> String {
-        let servers = if self.name_servers == 1 { "name server" } else { "name servers" };
-        match self.parent.as_deref() {
-            Some(".") => format!("delegated by the root to {} {servers}", self.name_servers),
-            Some(parent) => format!("delegated by {parent}. to {} {servers}", self.name_servers),
-            None => format!("{} {servers} by configuration", self.name_servers),
+        let Observers::NameServers { parent, count } = &self.observers else {
+            let resolvers = if self.rows.len() == 1 { "resolver" } else { "resolvers" };
+            return format!("looked at by {} {resolvers}", self.rows.len());
+        };
+        let servers = if *count == 1 { "name server" } else { "name servers" };
+        match parent.as_deref() {
+            Some(".") => format!("delegated by the root to {count} {servers}"),
+            Some(parent) => format!("delegated by {parent}. to {count} {servers}"),
+            None => format!("{count} {servers} by configuration"),
         }
     }
 }
@@ -185,7 +218,7 @@ impl Row {
         let since = self.since.as_secs();
         [
             self.server.clone(),
-            shown_address(self.address),
+            self.address.map_or_else(|| "by its name".to_owned(), shown_address),
             format!("{}{serial}", self.answer),
             format!("{}:{:02}{looks}", since / 60, since % 60),
         ]
@@ -198,10 +231,18 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
     match reason {
         FailureReason::Cancelled => return None,
         FailureReason::NothingAnswered if standing(Standing::NoRoute).count() == table.rows.len() => {
-            return Some("this machine has no route to any of them".to_owned());
+            return Some(format!("this machine has no route to any of them: {}", other_modes()));
         }
-        FailureReason::NothingAnswered => {
-            return Some("port 53 looks blocked from here: let UDP and TCP to port 53 out".to_owned());
+        FailureReason::NothingAnswered if table.observers == Observers::Resolvers => {
+            return Some(
+                "none of these `resolvers` can be reached from here: name some that can, or let `HTTPS_PROXY` name the way out"
+                    .to_owned(),
+            );
+        }
+        FailureReason::NothingAnswered => return Some(blocked()),
+        FailureReason::Remembered => return Some(hint_on_memory(table)),
+        FailureReason::TimedOut if table.observers == Observers::Resolvers => {
+            return Some(hint_on_resolvers(table));
         }
         FailureReason::TimedOut => {}
     }
@@ -225,6 +266,44 @@ fn hint(reason: FailureReason, table: &PropagationTable) -> Option<String> {
     standing(Standing::NoRoute)
         .next()
         .map(|row| format!("this machine has no route to {}: lower `quorum` to do without it", row.server))
+}
+
+/// Nobody answers at port 53: what to do.
+pub(super) fn blocked() -> String {
+    format!("port 53 looks blocked from here: let UDP and TCP to port 53 out, or {}", other_modes())
+}
+
+/// The check modes that need no way to the name servers, as they are written.
+pub(super) fn other_modes() -> &'static str {
+    "give the zone another check (docs/propagation.md): \
+     `propagation = { check = \"recursive\", resolvers = [\"https://dns.google/dns-query\"] }`, which goes through an HTTPS proxy, \
+     `propagation = { check = \"provider\" }` or `propagation = { wait = \"60s\" }`; \
+     by flags with --zone: --propagation-check, --propagation-resolver, --propagation-wait"
+}
+
+/// A negative answer that outlasts the wait.
+fn hint_on_memory(table: &PropagationTable) -> String {
+    let blocking = table.rows.iter().find(|row| row.standing == Standing::Blocking);
+    let told = blocking.map_or_else(String::new, |row| format!("{} says: {}; ", row.server, row.answer));
+    format!(
+        "{told}wait longer with `timeout` (--propagation-timeout, and --timeout for the order), ask later for the first time with `wait`, or lower the last number of the SOA record of `{}`",
+        table.zone
+    )
+}
+
+/// Resolvers that do not show it in time.
+fn hint_on_resolvers(table: &PropagationTable) -> String {
+    let of = |wanted| table.rows.iter().find(move |row: &&Row| row.standing == wanted);
+    match (of(Standing::Blocking), of(Standing::OutOfOrder)) {
+        (Some(row), _) => format!(
+            "{} does not see it: check that the provider writes to the zone that is delegated, and that this resolver sees the public's view",
+            row.server
+        ),
+        (None, Some(row)) => {
+            format!("{} does not answer ({}): name another in `resolvers`", row.server, row.answer)
+        }
+        (None, None) => "name other `resolvers`".to_owned(),
+    }
 }
 
 fn hint_on_blocking(blocking: &Row, confirmed: Option<&Row>) -> String {
@@ -260,15 +339,6 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// A time as people say it: `40 s`, `3 min`, `2 min 5 s`.
-fn span(time: Duration) -> String {
-    match (time.as_secs() / 60, time.as_secs() % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +346,7 @@ mod tests {
     fn row(server: &str, address: &str, standing: Standing, answer: &str, serial: Option<u32>) -> Row {
         Row {
             server: server.to_owned(),
-            address: SocketAddr::new(address.parse().unwrap(), 53),
+            address: Some(SocketAddr::new(address.parse().unwrap(), 53)),
             standing,
             answer: answer.to_owned(),
             serial,
@@ -288,8 +358,7 @@ mod tests {
     fn failure(reason: FailureReason, rows: Vec<Row>) -> PropagationFailure {
         let table = PropagationTable {
             zone: ZoneName::parse("example.com").unwrap(),
-            parent: Some("com".to_owned()),
-            name_servers: 2,
+            observers: Observers::NameServers { parent: Some("com".to_owned()), count: 2 },
             rows,
         };
         let awaited = vec![(

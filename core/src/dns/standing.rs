@@ -4,8 +4,9 @@
 use super::answer::{Meaning, Said};
 use super::delegation::ZoneServers;
 use super::message::{QueryError, Transport};
-use super::propagation::{Progress, Quorum, Waiting, shown_address};
-use super::report::{PropagationTable, Row, Standing};
+use super::progress::{Progress, Waiting, shown_address};
+use super::propagation::Quorum;
+use super::report::{Observers, PropagationTable, Row, Standing};
 use super::watcher::Event;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -163,10 +164,11 @@ impl Standings {
         let waiting =
             asked().filter(|standing| !confirmed(standing)).min_by_key(rank).map(|standing| Waiting {
                 server: self.servers.servers[standing.server].name.clone(),
-                address: standing.address,
+                address: Some(standing.address),
                 answer: standing.worst().map_or_else(|| "has not answered yet".to_owned(), Said::clause),
             });
-        Progress { confirmed: asked().filter(confirmed).count(), total: asked().count(), waiting }
+        let (confirmed, total) = (asked().filter(confirmed).count(), asked().count());
+        Progress { confirmed, total, waiting, ..Progress::default() }
     }
 
     /// The servers passed by, each with what it did.
@@ -211,7 +213,7 @@ impl Standings {
     pub(super) fn table(&self) -> PropagationTable {
         let rows = self.addresses.iter().map(|standing| Row {
             server: self.servers.servers[standing.server].name.clone(),
-            address: standing.address,
+            address: Some(standing.address),
             standing: standing.meaning().map_or(Standing::Unknown, Standing::from),
             answer: match (standing.shown.as_str(), standing.transport) {
                 ("", _) => "no answer yet".to_owned(),
@@ -227,8 +229,10 @@ impl Standings {
         rows.sort_by(|a, b| (&a.server, a.address).cmp(&(&b.server, b.address)));
         PropagationTable {
             zone: self.servers.zone.clone(),
-            parent: self.servers.parent.clone(),
-            name_servers: self.servers.servers.len() + self.servers.without_address.len(),
+            observers: Observers::NameServers {
+                parent: self.servers.parent.clone(),
+                count: self.servers.servers.len() + self.servers.without_address.len(),
+            },
             rows,
         }
     }

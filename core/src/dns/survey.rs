@@ -4,7 +4,10 @@ use super::answer::{code_name, shown_name};
 use super::delegation::ZoneServers;
 use super::message::{QueryError, Question, Reply};
 use super::query::QueryClient;
+use super::resolver::Resolver;
+use super::resolving::ResolverClient;
 use super::{DnsError, answer};
+use dns01_provider::name::ZoneName;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::ResponseCode;
@@ -110,6 +113,20 @@ pub(super) async fn negative_ttl(client: &QueryClient, zone: &ZoneServers) -> Op
         })
     });
     seconds.await.ok().map(|seconds| Duration::from_secs(u64::from(seconds)))
+}
+
+/// The same, as the first of `resolvers` knows it.
+pub(super) async fn negative_ttl_by(
+    client: &ResolverClient,
+    resolvers: &[Resolver],
+    zone: &ZoneName,
+) -> Option<Duration> {
+    let answer = client.ask_any(resolvers, &answer::wire_name(zone.apex()), RecordType::SOA).await.ok()?;
+    // A resolver counts the record's own TTL down; the zone's word is the other number.
+    answer.answers.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(Duration::from_secs(u64::from(soa.minimum))),
+        _ => None,
+    })
 }
 
 /// What an answer of no use was, in a few words.

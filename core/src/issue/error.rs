@@ -7,9 +7,10 @@ use crate::dns::{CaaRefusal, DnsError, PropagationFailure};
 use crate::keys::KeyError;
 use crate::records::{Leftover, RecordsError};
 use crate::store::{BackOff, StoreError};
-use dns01_provider::{Fqdn, NameError, ZoneName};
+use dns01_provider::{CredentialName, Fqdn, NameError, ProviderError, ZoneName};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
+use std::time::Duration;
 
 /// Why a certificate was not obtained. What was live before still is.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,44 @@ pub enum IssueError {
     /// Not every name server showed the records in time. The CA was not told to look.
     #[error("{0}")]
     Propagation(Box<PropagationFailure>),
+    /// The service does not say when a change is served everywhere, and the zone's check asks it.
+    #[error("`{credential}` does not tell when what is written to `{zone}` is served everywhere")]
+    NoStatus {
+        /// The credential.
+        credential: CredentialName,
+        /// The zone.
+        zone: ZoneName,
+    },
+    /// The service failed when it was asked for the status of a change.
+    #[error("`{credential}` was asked in vain whether `{zone}` is served everywhere: {source}")]
+    Status {
+        /// The credential.
+        credential: CredentialName,
+        /// The zone.
+        zone: ZoneName,
+        /// What it said.
+        source: ProviderError,
+    },
+    /// The service did not say in time that a change is served everywhere.
+    #[error("`{credential}` still says after {} s that the change of `{zone}` is under way", waited.as_secs())]
+    Unpublished {
+        /// The credential.
+        credential: CredentialName,
+        /// The zone.
+        zone: ZoneName,
+        /// How long it was asked.
+        waited: Duration,
+    },
+    /// The zone's fixed wait is longer than the order may take.
+    #[error("`{zone}` waits {} s, but only {} s are left for the order", wait.as_secs(), left.as_secs())]
+    WaitTooLong {
+        /// The zone.
+        zone: ZoneName,
+        /// How long it waits.
+        wait: Duration,
+        /// How long the order may still take.
+        left: Duration,
+    },
     /// The CA cannot be spoken to, or our account there not be had.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -147,7 +186,11 @@ impl IssueError {
             Self::ChallengeName { .. } | Self::ForeignName { .. } => "unprovable-name",
             Self::Records(RecordsError::Store(_)) => "store",
             Self::Records(_) => "records",
-            Self::Propagation(_) => "propagation",
+            Self::NoStatus { .. } => "no-provider-status",
+            Self::Propagation(_)
+            | Self::Status { .. }
+            | Self::Unpublished { .. }
+            | Self::WaitTooLong { .. } => "propagation",
             Self::Authority(AuthorityError::Acme(error))
             | Self::Acme(error)
             | Self::Validation { error, .. } => acme_id(error),
@@ -172,6 +215,17 @@ impl IssueError {
             Self::NoCredential { zone } => Some(format!("add `{zone}` to the zones of a credential")),
             Self::Records(error) => error.hint(),
             Self::Propagation(failure) => failure.hint.clone(),
+            Self::NoStatus { .. } => Some(
+                "give the zone another check: `propagation = { wait = \"60s\" }`, `{ check = \"recursive\", resolvers = […] }`, or none for the authoritative servers"
+                    .to_owned(),
+            ),
+            Self::Status { source, .. } => source.hint().map(str::to_owned),
+            Self::Unpublished { .. } => {
+                Some("wait longer with `timeout`, or look at the service's own status page".to_owned())
+            }
+            Self::WaitTooLong { .. } => {
+                Some("shorten `wait`, or let the order take longer with --timeout".to_owned())
+            }
             Self::Authority(error) => error.hint(),
             Self::Acme(error) | Self::Validation { error, .. } => error.hint(),
             Self::Store(error) => error.hint(),

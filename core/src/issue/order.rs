@@ -4,6 +4,7 @@ use super::ahead;
 use super::finalize::{Finalized, Ready};
 use super::route::Route;
 use super::run::Run;
+use super::watch;
 use super::{IssueError, Stage};
 use crate::acme::{
     self, AcmeError, Authorization, AuthorizationStatus, CertificateId, Identifier, OpenOrder, OrderStatus,
@@ -297,10 +298,14 @@ async fn check_caa(run: &Run<'_>) -> Result<(), IssueError> {
         decision.map_err(|refusal| IssueError::Caa { name: question.name.clone(), refusal })
     };
     for decision in try_join_all(questions.map(decide)).await? {
-        if let CaaDecision::IdentityUnknown { at } = decision {
-            run.events.warn(format!(
+        match decision {
+            CaaDecision::IdentityUnknown { at } => run.events.warn(format!(
                 "there are CAA records at `{at}`, but the CA's directory does not say by which name it goes"
-            ));
+            )),
+            CaaDecision::NotLookedUp { at, reason } => run.events.warn(format!(
+                "CAA at `{at}` could not be looked up from here, and is left to the CA: {reason}"
+            )),
+            _ => {}
         }
     }
     Ok(())
@@ -312,6 +317,9 @@ async fn check_places(run: &Run<'_>) -> Result<(), IssueError> {
         try_join_all(run.request.certificate.domains.iter().map(|domain| place(run, domain))).await?;
     let sites = places.iter().flat_map(|place| &place.route.sites);
     run.narrow_announcement(sites.map(|site| (site.credential.name().clone(), site.zone.name.clone())));
+    let mut zones = std::collections::BTreeSet::new();
+    let routes = places.iter().filter(|place| zones.insert(&place.location.zone)).map(|place| &place.route);
+    try_join_all(routes.map(|route| watch::check_beforehand(route, run.time_left()))).await?;
     let mut told = std::collections::BTreeSet::new();
     for warning in places.iter().flat_map(|place| &place.location.warnings) {
         if told.insert(warning.to_string()) {

@@ -1,12 +1,15 @@
-//! Nothing is sent to the CA before every authoritative server has been seen to answer.
+//! Nothing is sent to the CA before the values have been seen, by whoever has to show them.
 
 use super::order::Subject;
 use super::publish::{Answer, Published};
+use super::route::Route;
 use super::run::Run;
+use super::watch::{Seen, seen};
 use super::{IssueError, Stage};
 use crate::acme;
-use crate::dns::{Awaited, Progress, PropagationReport, PropagationRules, Standing};
+use crate::dns::{Awaited, Observers, Progress, Standing};
 use crate::event::{Outcome, Step, StepWatch};
+use crate::records::ZoneReport;
 use crate::store::OrderId;
 use dns01_provider::{Fqdn, ZoneName};
 use futures_util::future::try_join_all;
@@ -20,7 +23,7 @@ use tokio::time::sleep;
 /// when it lasts, and nothing may change while it does.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// Every server shows every value.
+/// Everybody who has to shows every value.
 pub(super) struct Propagated {
     pub(super) id: OrderId,
     pub(super) order: acme::Order,
@@ -30,12 +33,13 @@ pub(super) struct Propagated {
 
 /// What is waited for in one zone.
 struct ZoneWait {
-    rules: PropagationRules,
+    route: Route,
+    written: Vec<ZoneReport>,
     names: BTreeMap<Fqdn, Awaited>,
 }
 
 impl Published {
-    /// Waits for the name servers.
+    /// Waits for the name servers, or for whoever else has to show the values.
     pub(super) async fn propagate(self, run: &Run<'_>) -> Result<Stage, IssueError> {
         let Self { id, order, subject, answers } = self;
         wait(run, &answers).await?;
@@ -43,7 +47,7 @@ impl Published {
     }
 }
 
-/// Waits until every name server shows every answer, zone by zone, side by side.
+/// Waits until every answer counts as seen, zone by zone, side by side.
 pub(super) async fn wait(run: &Run<'_>, answers: &[Answer]) -> Result<(), IssueError> {
     let step = run.events.begin(Step::Propagate);
     let zones = by_zone(run, answers);
@@ -51,14 +55,14 @@ pub(super) async fn wait(run: &Run<'_>, answers: &[Answer]) -> Result<(), IssueE
         zones.iter().map(|_| watch::channel(Progress::default())).unzip();
     let waits = try_join_all(zones.into_values().zip(&senders).map(|(zone, progress)| async move {
         let awaited: Vec<_> = zone.names.into_values().collect();
-        run.context.dns.propagated(&awaited, &zone.rules, progress).await
+        seen(run.context, &zone.route, &awaited, &zone.written, run.time_left(), progress).await
     }));
-    let reports = tokio::select! {
-        reports = waits => reports.map_err(IssueError::Propagation)?,
+    let seen = tokio::select! {
+        seen = waits => seen?,
         never = tell_progress(&step, receivers) => match never {},
     };
-    warn(run, &reports);
-    run.finish(step, summary(&reports));
+    warn(run, &seen);
+    run.finish(step, summary(&seen));
     Ok(())
 }
 
@@ -67,10 +71,11 @@ fn by_zone(run: &Run<'_>, answers: &[Answer]) -> BTreeMap<ZoneName, ZoneWait> {
     let mut zones: BTreeMap<ZoneName, ZoneWait> = BTreeMap::new();
     for answer in answers {
         let location = &answer.place.location;
-        let mut rules = answer.place.route.rules.clone();
-        rules.timeout = rules.timeout.min(run.time_left());
-        let zone =
-            zones.entry(location.zone.clone()).or_insert_with(|| ZoneWait { rules, names: BTreeMap::new() });
+        let zone = zones.entry(location.zone.clone()).or_insert_with(|| ZoneWait {
+            route: answer.place.route.clone(),
+            written: run.written_to(&location.zone),
+            names: BTreeMap::new(),
+        });
         zone.names
             .entry(location.challenge_name.clone())
             .or_insert_with(|| Awaited { location: location.clone(), values: Vec::new() })
@@ -99,30 +104,44 @@ async fn tell_progress(step: &StepWatch, receivers: Vec<watch::Receiver<Progress
             }
             () = sleep(REMINDER) => {}
         }
-        let sum = Progress {
-            confirmed: latest.iter().map(|progress| progress.confirmed).sum(),
-            total: latest.iter().map(|progress| progress.total).sum(),
-            waiting: latest.iter().find_map(|progress| progress.waiting.clone()),
+        let sum = Progress::sum(&latest);
+        let done = sum.confirmed + sum.resolvers_confirmed;
+        step.waits(done, sum.total + sum.resolvers, sum.to_string());
+    }
+}
+
+fn warn(run: &Run<'_>, seen: &[Seen]) {
+    for one in seen {
+        let Seen::Shown(report) = one else { continue };
+        report.warnings.iter().for_each(|warning| run.events.warn(warning.clone()));
+    }
+}
+
+fn summary(seen: &[Seen]) -> Outcome {
+    let (mut confirmed, mut addresses, mut not_asked, mut resolvers) = (0, 0, 0, 0);
+    let (mut published, mut waited) = (0, Duration::ZERO);
+    for one in seen {
+        let report = match one {
+            Seen::Shown(report) => report,
+            Seen::Published => {
+                published += 1;
+                continue;
+            }
+            Seen::Waited(time) => {
+                waited = waited.max(*time);
+                continue;
+            }
         };
-        step.waits(sum.confirmed, sum.total, sum.to_string());
-    }
-}
-
-fn warn(run: &Run<'_>, reports: &[PropagationReport]) {
-    for warning in reports.iter().flat_map(|report| &report.warnings) {
-        run.events.warn(warning.clone());
-    }
-}
-
-fn summary(reports: &[PropagationReport]) -> Outcome {
-    let (mut confirmed, mut addresses, mut not_asked) = (0, 0, 0);
-    for row in reports.iter().flat_map(|report| &report.tables).flat_map(|table| &table.rows) {
-        match row.standing {
-            Standing::NoRoute => not_asked += 1,
-            Standing::Confirmed => confirmed += 1,
-            _ => {}
+        for table in &report.tables {
+            if table.observers == Observers::Resolvers {
+                resolvers += table.rows.len();
+                continue;
+            }
+            let standing = |wanted| table.rows.iter().filter(|row| row.standing == wanted).count();
+            not_asked += standing(Standing::NoRoute);
+            confirmed += standing(Standing::Confirmed);
+            addresses += table.rows.len() - standing(Standing::NoRoute);
         }
-        addresses += usize::from(row.standing != Standing::NoRoute);
     }
-    Outcome::Propagated { confirmed, addresses, not_asked }
+    Outcome::Propagated { confirmed, addresses, not_asked, resolvers, published, waited: waited.as_secs() }
 }

@@ -1,7 +1,7 @@
 //! Which credential writes to which zone.
 
 use crate::config::{CredentialConfig, PropagationConfig, Quorum as ConfiguredQuorum, ZoneConfig};
-use crate::dns::{ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
+use crate::dns::{CheckMode, ConfiguredZone, ConfiguredZones, PropagationRules, Quorum};
 use crate::records::Record;
 use dns01_provider::{Credential, Fqdn, TxtValue, Zone, ZoneName};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub struct BoundCredential {
     pub ttl: Option<u32>,
     /// When values count as seen everywhere in a zone that is not among [`Self::zones`].
     pub propagation: PropagationConfig,
+    /// Names that are known to be aliases into its zones.
+    pub aliases: BTreeMap<Fqdn, Fqdn>,
 }
 
 /// Where a record goes: one zone, at every provider that serves it.
@@ -26,7 +28,11 @@ pub struct BoundCredential {
 pub struct Route {
     /// The zone at each provider: one, unless the configuration says that there are several.
     pub sites: Vec<Site>,
-    /// When its values count as seen everywhere.
+    /// Who has to show its values.
+    pub check: CheckMode,
+    /// How long nobody is asked after they were written.
+    pub wait: Duration,
+    /// By which rules it is waited for them.
     pub rules: PropagationRules,
 }
 
@@ -106,30 +112,41 @@ impl Routes {
     #[must_use]
     pub fn to(&self, apex: &ZoneName) -> Option<Route> {
         let bindings = bindings(&self.bound, apex);
-        if let Some(propagation) = bindings.iter().map(|(_, zone)| zone.propagation).reduce(strictest) {
+        let said = bindings.iter().map(|(_, zone)| zone.propagation.clone());
+        if let Some(propagation) = said.reduce(strictest) {
             let sites = bindings.iter().map(|(one, zone)| site(one, zone.zone.clone())).collect();
-            return Some(Route { sites, rules: rules(propagation) });
+            return Some(route(sites, &propagation));
         }
         let any = self.bound.iter().find(|one| one.zones.is_empty())?;
-        let sites = vec![site(any, Zone::named(apex.clone()))];
-        Some(Route { sites, rules: rules(any.propagation) })
+        Some(route(vec![site(any, Zone::named(apex.clone()))], &any.propagation))
     }
 }
 
 /// Whoever has zones of its own: a credential, or what the configuration says of one.
 pub(crate) trait HasZones {
     fn zones(&self) -> &[ZoneConfig];
+
+    /// Names that are known to be aliases into these zones.
+    fn aliases(&self) -> &BTreeMap<Fqdn, Fqdn>;
 }
 
 impl HasZones for BoundCredential {
     fn zones(&self) -> &[ZoneConfig] {
         &self.zones
     }
+
+    fn aliases(&self) -> &BTreeMap<Fqdn, Fqdn> {
+        &self.aliases
+    }
 }
 
 impl HasZones for CredentialConfig {
     fn zones(&self) -> &[ZoneConfig] {
         &self.zones
+    }
+
+    fn aliases(&self) -> &BTreeMap<Fqdn, Fqdn> {
+        &self.aliases
     }
 }
 
@@ -160,10 +177,11 @@ pub(crate) fn configured_zones<T: HasZones>(all: &[T]) -> ConfiguredZones {
         }
     }
     let zones = having.into_iter().map(|(name, having)| configured(name, &writers(having))).collect();
-    match all.iter().any(|one| one.zones().is_empty()) {
+    let zones = match all.iter().any(|one| one.zones().is_empty()) {
         true => ConfiguredZones::or_served(zones, |_| true),
         false => ConfiguredZones::new(zones),
-    }
+    };
+    zones.with_aliases(all.iter().flat_map(|one| one.aliases().clone()))
 }
 
 fn site(bound: &BoundCredential, zone: Zone) -> Site {
@@ -177,7 +195,21 @@ fn site(bound: &BoundCredential, zone: Zone) -> Site {
     }
 }
 
-/// What holds for a zone of which two tables say something: the longer wait, the larger quorum.
+fn route(sites: Vec<Site>, propagation: &PropagationConfig) -> Route {
+    Route {
+        sites,
+        check: propagation.check.clone(),
+        wait: propagation.wait,
+        rules: PropagationRules {
+            timeout: propagation.timeout,
+            quorum: quorum(propagation.quorum),
+            settle: propagation.settle,
+        },
+    }
+}
+
+/// What holds for a zone of which two tables say something: the longer wait, the larger quorum,
+/// and of two check modes the one that asks the name servers themselves, if any does.
 fn strictest(one: PropagationConfig, other: PropagationConfig) -> PropagationConfig {
     use ConfiguredQuorum::{All, Half, Servers};
     let quorum = match (one.quorum, other.quorum) {
@@ -186,14 +218,24 @@ fn strictest(one: PropagationConfig, other: PropagationConfig) -> PropagationCon
         (Servers(count), Half) | (Half, Servers(count)) => Servers(count),
         (Half, Half) => Half,
     };
-    PropagationConfig { timeout: one.timeout.max(other.timeout), quorum }
+    let mut alias_resolvers = one.alias_resolvers;
+    extend(&mut alias_resolvers, &other.alias_resolvers);
+    PropagationConfig {
+        check: if other.check == CheckMode::Authoritative { other.check } else { one.check },
+        wait: one.wait.max(other.wait),
+        settle: one.settle.max(other.settle),
+        timeout: one.timeout.max(other.timeout),
+        quorum,
+        alias_resolvers,
+    }
 }
 
-fn rules(propagation: PropagationConfig) -> PropagationRules {
-    PropagationRules {
-        timeout: propagation.timeout,
-        quorum: quorum(propagation.quorum),
-        settle: Duration::ZERO,
+/// Adds what is not there yet.
+fn extend<T: Clone + PartialEq>(known: &mut Vec<T>, said: &[T]) {
+    for one in said {
+        if !known.contains(one) {
+            known.push(one.clone());
+        }
     }
 }
 
@@ -209,11 +251,12 @@ fn quorum(configured: ConfiguredQuorum) -> Quorum {
 fn configured<T>(name: &ZoneName, bindings: &[Binding<'_, T>]) -> ConfiguredZone {
     let mut zone = ConfiguredZone::named(name.clone());
     for (_, binding) in bindings {
-        for (known, said) in
-            [(&mut zone.name_servers, &binding.name_servers), (&mut zone.resolvers, &binding.resolvers)]
-        {
-            known.extend(said.iter().filter(|server| !known.contains(server)).copied().collect::<Vec<_>>());
-        }
+        extend(&mut zone.name_servers, &binding.name_servers);
+        extend(&mut zone.resolvers, &binding.resolvers);
+    }
+    if let Some(propagation) = bindings.iter().map(|(_, zone)| zone.propagation.clone()).reduce(strictest) {
+        zone.check = propagation.check;
+        zone.alias_resolvers = propagation.alias_resolvers;
     }
     zone
 }
@@ -234,6 +277,7 @@ mod tests {
             ),
             ttl: None,
             propagation: PropagationConfig::default(),
+            aliases: BTreeMap::new(),
         }
     }
 
@@ -270,7 +314,12 @@ mod tests {
     fn a_zone_at_several_providers_goes_through_each_by_the_stricter_rules() {
         let minute = Duration::from_secs(60);
         let one = PropagationConfig { timeout: 3 * minute, ..PropagationConfig::default() };
-        let other = PropagationConfig { timeout: minute, quorum: ConfiguredQuorum::All };
+        let other = PropagationConfig {
+            timeout: minute,
+            quorum: ConfiguredQuorum::All,
+            settle: minute,
+            ..PropagationConfig::default()
+        };
         let routes = Routes::new(vec![
             one_of_several("one", one, "192.0.2.1:53"),
             one_of_several("other", other, "192.0.2.2:53"),
@@ -279,6 +328,7 @@ mod tests {
         let apex = ZoneName::parse("a.test").unwrap();
         let route = routes.to(&apex).unwrap();
         assert_eq!((route.rules.timeout, route.rules.quorum), (3 * minute, Quorum::All));
+        assert_eq!((&route.check, route.rules.settle), (&CheckMode::Authoritative, minute));
         let servers = &routes.zones().containing(apex.apex()).unwrap().name_servers;
         assert_eq!(servers.len(), 2, "the servers of both are watched");
         let name = Fqdn::parse("_acme-challenge.a.test").unwrap();
@@ -295,8 +345,11 @@ mod tests {
 
     #[test]
     fn a_zone_that_nobody_named_keeps_the_rules_of_its_credential() {
-        let propagation =
-            PropagationConfig { timeout: Duration::from_secs(7), quorum: ConfiguredQuorum::All };
+        let propagation = PropagationConfig {
+            timeout: Duration::from_secs(7),
+            quorum: ConfiguredQuorum::All,
+            ..PropagationConfig::default()
+        };
         let routes = Routes::new(vec![BoundCredential { propagation, ..bound("any", &[]) }]);
         let rules = routes.to(&ZoneName::parse("d.test").unwrap()).unwrap().rules;
         assert_eq!((rules.timeout, rules.quorum), (Duration::from_secs(7), Quorum::All));

@@ -7,13 +7,13 @@ use crate::acme::{self, AcmeError};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
-use crate::records::{Announcement, Hold};
+use crate::records::{Announcement, Hold, ZoneReport};
 use crate::store::{AccountName, Lease, OrderId};
 use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -162,6 +162,12 @@ impl<'a> Run<'a> {
         *locked(&self.hold) = Some(hold);
     }
 
+    /// What was written to `zone`, at each of its providers.
+    pub(super) fn written_to(&self, zone: &ZoneName) -> Vec<ZoneReport> {
+        let hold = locked(&self.hold);
+        hold.iter().flat_map(|hold| hold.zones()).filter(|report| report.zone == *zone).cloned().collect()
+    }
+
     /// Tells that the certificate is being asked for.
     pub(super) fn begin_certificate(&self) {
         let mut watch = locked(&self.certificate_watch);
@@ -282,9 +288,9 @@ impl<'a> Run<'a> {
         let mut longest = SHORTEST_MEMORY;
         for place in &places {
             longest = longest.max(Duration::from_secs(u64::from(place.route.ttl())));
-            zones.insert(place.location.zone.clone(), Arc::clone(&place.location.servers));
+            zones.insert(&place.location.zone, &place.location);
         }
-        let asked = zones.values().map(|servers| self.context.dns.negative_ttl(servers));
+        let asked = zones.values().map(|location| self.context.dns.negative_ttl(location));
         let negative = timeout(NEGATIVE_TTL_PATIENCE, join_all(asked)).await.unwrap_or_default();
         negative.into_iter().flatten().fold(longest, Duration::max).min(LONGEST_MEMORY)
     }

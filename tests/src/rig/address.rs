@@ -16,6 +16,8 @@ pub const NSD: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 5);
 pub const POWERDNS: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 6);
 /// The recursive resolver, also in the rig's resolv.conf.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 53);
+/// What the resolver's certificate calls it, beside its address; the DNS has no such name.
+pub const RESOLVER_NAME: &str = "resolver.rig.test";
 /// The shared Pebble: port 14000, management 15000.
 pub const PEBBLE: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 80);
 

@@ -153,7 +153,7 @@ impl<'a> PebbleBuilder<'a> {
     pub(super) fn spawn(self) -> Pebble {
         let number = network::number(self.directory, "pebble");
         let address = self.address.unwrap_or_else(|| network::Network::allocate(self.directory).address(80));
-        let certificate = tls::issue(self.directory, &address.to_string());
+        let certificate = tls::issue(self.directory, &[&address.to_string()]);
         let configuration = self.directory.join(format!("pebble.{number}.json"));
         let mut settings = json!({
             "listenAddress": format!("{address}:{PORT}"),

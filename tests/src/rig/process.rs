@@ -45,6 +45,11 @@ impl Service {
         }
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it has logged.
     #[must_use]
     pub fn log(&self) -> String {

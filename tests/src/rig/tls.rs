@@ -29,17 +29,19 @@ pub(super) fn found(directory: &Path) {
     write(&directory.join("tls/ca.key"), &key.serialize_pem());
 }
 
-/// Issues a certificate for the name or address `host`, with `localhost` beside it.
-pub(super) fn issue(directory: &Path, host: &str) -> ServerCertificate {
+/// Issues a certificate for names and addresses, with `localhost` beside them. The files are called
+/// after the first.
+pub(super) fn issue(directory: &Path, hosts: &[&str]) -> ServerCertificate {
+    let host = hosts.first().expect("a certificate is for somebody");
     let read =
         |name| std::fs::read_to_string(directory.join("tls").join(name)).expect("the authority was founded");
     let authority = KeyPair::from_pem(&read("ca.key")).expect("the authority's key is one");
     let issuer =
         Issuer::from_ca_cert_pem(&read("ca.pem"), authority).expect("the authority's certificate is one");
     let key = KeyPair::generate().expect("a P-256 key can be made");
-    let names = vec![host.to_owned(), "localhost".to_owned()];
+    let names: Vec<String> = hosts.iter().chain(&["localhost"]).map(|&name| name.to_owned()).collect();
     let mut parameters = CertificateParams::new(names).expect("the host is a name or an address");
-    parameters.distinguished_name.push(DnType::CommonName, host);
+    parameters.distinguished_name.push(DnType::CommonName, *host);
     let certificate = parameters.signed_by(&key, &issuer).expect("the authority signs");
     let files = ServerCertificate {
         certificate: directory.join(format!("tls/{host}.pem")),

@@ -1,8 +1,9 @@
-//! Unbound: the recursive resolver of everybody in the rig, Pebble included.
+//! Unbound: the recursive resolver of everybody in the rig, Pebble included. It also answers over
+//! TLS and HTTPS.
 
-use super::address::{RESOLVER, ROOT, dns};
+use super::address::{RESOLVER, RESOLVER_NAME, ROOT, dns};
 use super::process::{Service, server};
-use super::query;
+use super::{query, tls};
 use hickory_proto::rr::RecordType;
 use std::path::Path;
 
@@ -11,6 +12,8 @@ pub(super) fn start(directory: &Path) -> Service {
     let home = directory.join("unbound");
     std::fs::create_dir_all(&home).expect("the rig's directory is writable");
     let path = home.display();
+    let proof = tls::issue(directory, &[RESOLVER_NAME, &RESOLVER.to_string()]);
+    let (key, certificate) = (proof.key.display(), proof.certificate.display());
     let configuration = format!(
         r#"server:
     directory: "{path}"
@@ -23,6 +26,12 @@ pub(super) fn start(directory: &Path) -> Service {
     log-servfail: yes
     num-threads: 1
     interface: {RESOLVER}
+    interface: {RESOLVER}@853
+    interface: {RESOLVER}@443
+    tls-port: 853
+    https-port: 443
+    tls-service-key: "{key}"
+    tls-service-pem: "{certificate}"
     access-control: 127.0.0.0/8 allow
     root-hints: "{path}/root.hints"
     module-config: "validator iterator"

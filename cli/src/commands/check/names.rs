@@ -8,8 +8,9 @@ use crate::output::words::count;
 use crate::wanted;
 use dns01_core::acme::PRESETS;
 use dns01_core::config::{CaConfig, Config, Domain};
-use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, DnsError, Location, Progress};
-use dns01_core::issue::{IssueError, Route};
+use dns01_core::dns::{Awaited, CaaDecision, CaaQuestion, CheckMode, DnsError, Location, Progress};
+use dns01_core::issue::{self, IssueError, Route};
+use dns01_core::records::ZoneReport;
 use dns01_core::store::OrderId;
 use dns01_provider::{Fqdn, TxtValue};
 use futures_util::future::join_all;
@@ -220,7 +221,7 @@ impl Check {
             Err(error) => return vec![Seen::bad("written", error.into()).since(began)],
         };
         let mut seen = vec![Seen::good("written", format!("a value at {}", location.target)).since(began)];
-        seen.extend(self.seen_everywhere(location, value, route).await);
+        seen.extend(self.seen_everywhere(location, value, route, hold.zones()).await);
         let began = Instant::now();
         let released = hold.release(REMOVAL_PATIENCE).await;
         seen.push(match released.left.first() {
@@ -234,26 +235,33 @@ impl Check {
         seen
     }
 
-    async fn seen_everywhere(&self, location: Location, value: TxtValue, route: &Route) -> Vec<Seen> {
+    async fn seen_everywhere(
+        &self,
+        location: Location,
+        value: TxtValue,
+        route: &Route,
+        written: &[ZoneReport],
+    ) -> Vec<Seen> {
         let began = Instant::now();
         let (progress, _) = watch::channel(Progress::default());
         let awaited = [Awaited { location, values: vec![value] }];
-        let propagated = tokio::select! {
-            propagated = self.context.dns.propagated(&awaited, &route.rules, &progress) => {
-                propagated.map_err(IssueError::Propagation)
-            }
+        let waited = tokio::select! {
+            waited = issue::seen(&self.context, route, &awaited, written, Duration::MAX, &progress) => waited,
             () = self.context.cancel.cancelled() => Err(IssueError::Interrupted),
         };
-        match propagated {
-            Ok(report) => {
-                let rows: usize = report.tables.iter().map(|table| table.rows.len()).sum();
-                let mut seen =
-                    vec![Seen::good("seen", format!("by {}", count(rows, "address"))).since(began)];
-                seen.extend(report.warnings.into_iter().map(|text| Seen::warning("note", text)));
-                seen.extend(report.notes.into_iter().map(|text| Seen::good("note", text)));
-                seen
+        let report = match waited {
+            Ok(issue::Seen::Shown(report)) => report,
+            Ok(issue::Seen::Published) => {
+                return vec![Seen::good("seen", "everywhere, as the service says").since(began)];
             }
-            Err(error) => vec![Seen::bad("seen", error.into()).since(began)],
-        }
+            Ok(issue::Seen::Waited(_)) => return vec![Seen::good("waited", "nobody was asked").since(began)],
+            Err(error) => return vec![Seen::bad("seen", error.into()).since(began)],
+        };
+        let rows: usize = report.tables.iter().map(|table| table.rows.len()).sum();
+        let what = if matches!(route.check, CheckMode::Recursive(_)) { "resolver" } else { "address" };
+        let mut seen = vec![Seen::good("seen", format!("by {}", count(rows, what))).since(began)];
+        seen.extend(report.warnings.into_iter().map(|text| Seen::warning("note", text)));
+        seen.extend(report.notes.into_iter().map(|text| Seen::good("note", text)));
+        seen
     }
 }

@@ -4,12 +4,16 @@ use super::Check;
 use super::names::Located;
 use super::report::{Report, Seen};
 use crate::output::words::count;
-use dns01_core::dns::{ProbeAnswer, Probed, ZoneServers};
+use dns01_core::dns::{CheckMode, ProbeAnswer, Probed, ZoneServers};
+use dns01_provider::ZoneName;
 use std::sync::Arc;
 
 /// A zone that records are written to.
 pub(super) struct Zone {
-    servers: Arc<ZoneServers>,
+    name: ZoneName,
+    /// Where they are asked who has the values.
+    servers: Option<Arc<ZoneServers>>,
+    check: CheckMode,
     /// The credentials that write to it.
     through: String,
 }
@@ -18,8 +22,13 @@ pub(super) struct Zone {
 pub(super) fn of(located: &[Located]) -> Vec<Zone> {
     let mut zones: Vec<Zone> = Vec::new();
     for (location, route) in located.iter().filter_map(|located| located.place.as_ref().ok()) {
-        if !zones.iter().any(|zone| zone.servers.zone == location.zone) {
-            zones.push(Zone { servers: Arc::clone(&location.servers), through: route.through() });
+        if !zones.iter().any(|zone| zone.name == location.zone) {
+            zones.push(Zone {
+                name: location.zone.clone(),
+                servers: location.servers.clone(),
+                check: location.check.clone(),
+                through: route.through(),
+            });
         }
     }
     zones
@@ -27,7 +36,10 @@ pub(super) fn of(located: &[Located]) -> Vec<Zone> {
 
 impl Check {
     pub(super) async fn zone(&self, zone: &Zone) -> Report {
-        let servers = &zone.servers;
+        let Some(servers) = &zone.servers else {
+            let steps = vec![Seen::good("delegation", unasked(zone))];
+            return Report::new("zone", zone.name.to_string(), steps);
+        };
         let mut steps = delegation(servers, &zone.through);
         let mut probed = self.context.dns.probe(servers).await;
         probed.sort_by(|one, other| (&one.server, one.address).cmp(&(&other.server, other.address)));
@@ -35,6 +47,18 @@ impl Check {
         let blocked = self.has_proxy && all_silent;
         steps.extend(probed.iter().map(|one| name_server(one, blocked)));
         Report::new("zone", servers.zone.to_string(), steps)
+    }
+}
+
+/// In a check mode that does not ask the zone's own servers.
+fn unasked(zone: &Zone) -> String {
+    let through = &zone.through;
+    match &zone.check {
+        CheckMode::Recursive(resolvers) => {
+            format!("through {through}, looked at by {}", count(resolvers.len(), "resolver"))
+        }
+        CheckMode::Provider => format!("through {through}, of which the service tells the status"),
+        _ => format!("through {through}, at which nobody looks"),
     }
 }
 

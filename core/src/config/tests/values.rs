@@ -114,7 +114,7 @@ timeout = "0s"
     );
     assert_eq!(
         mistakes("resolvers = [\"192.0.2.1\", \"ns1.example.net\"]\n"),
-        r#"config-value: `ns1.example.net` is not an IP address, with or without a port
+        r#"config-value: `ns1.example.net` is neither an IP address nor like `tls://dns.example.net@192.0.2.1` or `https://dns.example.net/dns-query`
 1: resolvers = ["192.0.2.1", "ns1.example.net"]
 1:                           ^^^^^^^^^^^^^^^^^"#
     );
