@@ -6,6 +6,7 @@
 mod account;
 mod certificate;
 mod global;
+mod init;
 mod issue;
 mod txt;
 
@@ -14,6 +15,7 @@ pub(crate) use certificate::{
     CheckArguments, ListArguments, PlanArguments, RenewArguments, RevokeArguments, ShowArguments,
 };
 pub(crate) use global::{ColorChoice, GlobalArguments};
+pub(crate) use init::InitArguments;
 pub(crate) use issue::{CredentialArguments, IssueArguments};
 pub(crate) use txt::{TxtCommand, TxtValueArguments, TxtWaitArguments};
 
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Txt(TxtCommand),
     /// Go through everything but the CA, and say what works
     Check(CheckArguments),
+    /// Write a configuration from a few questions, or flags
+    Init(InitArguments),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -50,6 +50,11 @@ pub(super) async fn run(program: &Program, arguments: &CheckArguments) -> Result
     run_for(program, &config, credentials, names).await
 }
 
+/// Checks everything that `config` says.
+pub(super) async fn whole(program: &Program, config: &Config) -> Result<Exit, Failures> {
+    run_for(program, config, config.credentials.clone(), names::of_file(config)?).await
+}
+
 /// Checks `names` through `credentials`.
 async fn run_for(
     program: &Program,
