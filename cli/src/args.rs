@@ -6,6 +6,7 @@
 mod account;
 mod certificate;
 mod global;
+mod init;
 mod issue;
 mod scope;
 mod txt;
@@ -15,6 +16,7 @@ pub(crate) use certificate::{
     CheckArguments, ListArguments, PlanArguments, RenewArguments, RevokeArguments, ShowArguments,
 };
 pub(crate) use global::{ColorChoice, GlobalArguments};
+pub(crate) use init::InitArguments;
 pub(crate) use issue::{CredentialArguments, IssueArguments};
 pub(crate) use scope::{ScopeArguments, ScopeCommand};
 pub(crate) use txt::{TxtCommand, TxtValueArguments, TxtWaitArguments};
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     /// Say what each credential must be able to do, and whether it can do more
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Write a configuration from a few questions, or flags
+    Init(InitArguments),
     /// Print completions for a shell
     Completions {
         /// The shell

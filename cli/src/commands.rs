@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod completions;
+mod init;
 mod issue;
 mod list;
 mod man;
@@ -30,6 +31,7 @@ pub(crate) async fn run(program: &Program, command: Command) -> Result<Exit, Fai
         Command::Txt(command) => txt::run(program, command).await,
         Command::Check(arguments) => check::run(program, &arguments).await,
         Command::Scope(command) => scope::run(program, command).await,
+        Command::Init(arguments) => init::run(program, &arguments).await,
         Command::Completions { shell } => Ok(completions::run(shell)),
         Command::Man => Ok(man::run()),
     }

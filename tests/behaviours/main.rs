@@ -26,6 +26,7 @@ mod fault_names;
 mod forbidden_name;
 mod foreign_values;
 mod generated;
+mod init;
 mod interrupted;
 mod json_output;
 mod killed;

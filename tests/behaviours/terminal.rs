@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const WIDTH: usize = 110;
 
 /// `dns01` with `arguments` on a terminal of its own, made by `script`; `answer` is typed.
-fn on_terminal(program: &Program, arguments: &[&str], answer: &str) -> Command {
+pub(crate) fn on_terminal(program: &Program, arguments: &[&str], answer: &str) -> Command {
     let inner = program.command(arguments);
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
     let words: Vec<String> =

@@ -15,7 +15,7 @@ use crate::errors::{Exit, Failure, Failures};
 use crate::program::{Program, Session};
 use crate::wanted;
 use dns01_core::authority::Authority;
-use dns01_core::config::{CaConfig, CredentialConfig};
+use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::issue::Context;
 use futures_util::stream::{StreamExt as _, iter};
 use names::{Located, Name};
@@ -46,11 +46,26 @@ pub(super) async fn run(program: &Program, arguments: &CheckArguments) -> Result
     let bundle = program.flags.resolver_ca_bundle.as_deref();
     let chosen = wanted::credential(&arguments.credential, bundle, &config)?;
     let names = names::wanted(arguments, &config)?;
+    let chosen = chosen.map(|chosen| chosen.config);
+    go(program, &config, chosen, names).await
+}
+
+/// Checks everything that `config` says.
+pub(super) async fn whole(program: &Program, config: &Config) -> Result<Exit, Failures> {
+    go(program, config, None, names::of_file(config)?).await
+}
+
+/// Checks `names` through `chosen`, or through every credential.
+async fn go(
+    program: &Program,
+    config: &Config,
+    chosen: Option<CredentialConfig>,
+    names: Vec<Name>,
+) -> Result<Exit, Failures> {
     let authorities = authorities(program, &names)?;
     let cas = names.iter().flat_map(|name| &name.wanted).map(|wanted| &wanted.ca);
     let has_proxy = machine::has_proxy() || cas.into_iter().any(|ca| ca.proxy.is_some());
-    let chosen = chosen.map(|chosen| chosen.config);
-    let (session, context) = Session::open_through(program, &config, chosen.as_ref()).await?;
+    let (session, context) = Session::open_through(program, config, chosen.as_ref()).await?;
     let mut credentials = config.credentials.clone();
     credentials.retain(|one| chosen.as_ref().is_none_or(|chosen| chosen.name != one.name));
     credentials.extend(chosen);

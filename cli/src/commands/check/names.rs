@@ -51,16 +51,25 @@ pub(super) struct NoPlace {
 /// The names of the flags, else those of every certificate of the file.
 pub(super) fn wanted(arguments: &CheckArguments, config: &Config) -> Result<Vec<Name>, Failures> {
     let flags = &arguments.authority;
-    let by_flags = flags.server.is_some() || flags.staging;
-    let mut all = Vec::new();
     if !arguments.domains.is_empty() {
         let ca = wanted::authority(flags, config)?;
         let domains = wanted::domains(&arguments.domains)?.into_iter();
-        all.extend(domains.map(|domain| WantedName { domain, ca: ca.clone(), certificate: None }));
+        let wanted = domains.map(|domain| WantedName { domain, ca: ca.clone(), certificate: None });
+        return Ok(by_base(wanted.collect()));
     }
-    for certificate in config.certificates.iter().filter(|_| arguments.domains.is_empty()) {
-        let first = certificate.cas.first().expect("a certificate has at least one CA");
-        let ca = if by_flags { wanted::authority(flags, config)? } else { config.ca(first)? };
+    let mut names = of_file(config)?;
+    if flags.server.is_some() || flags.staging {
+        let ca = wanted::authority(flags, config)?;
+        names.iter_mut().flat_map(|name| &mut name.wanted).for_each(|wanted| wanted.ca = ca.clone());
+    }
+    Ok(names)
+}
+
+/// The names of every certificate of the file.
+pub(super) fn of_file(config: &Config) -> Result<Vec<Name>, Failures> {
+    let mut all = Vec::new();
+    for certificate in &config.certificates {
+        let ca = config.ca(certificate.cas.first().expect("a certificate has at least one CA"))?;
         all.extend(certificate.domains.iter().map(|domain| WantedName {
             domain: domain.clone(),
             ca: ca.clone(),
@@ -72,11 +81,15 @@ pub(super) fn wanted(arguments: &CheckArguments, config: &Config) -> Result<Vec<
             .with_hint("name one with -d, or write a [[certificate]]");
         return Err(failure.into());
     }
+    Ok(by_base(all))
+}
+
+fn by_base(all: Vec<WantedName>) -> Vec<Name> {
     let mut names: BTreeMap<Fqdn, Vec<WantedName>> = BTreeMap::new();
     for wanted in all {
         names.entry(wanted.domain.base.clone()).or_default().push(wanted);
     }
-    Ok(names.into_iter().map(|(base, wanted)| Name { base, wanted }).collect())
+    names.into_iter().map(|(base, wanted)| Name { base, wanted }).collect()
 }
 
 impl Check {
