@@ -169,7 +169,7 @@ fn an_address_where_nobody_answers_fails_within_seconds_and_leaves_nothing_to_re
     let address = full.local_addr().unwrap();
     let soon = Duration::from_millis(200);
     let _held: Vec<_> = (0..4).map(|_| std::net::TcpStream::connect_timeout(&address, soon)).collect();
-    let program = dns01(Rig::get()).credentials(&stand.zone).env("RFC2136_NAMESERVER", &address.to_string());
+    let program = dns01(Rig::get()).credentials(&stand.zone).env("RFC2136_NAMESERVER", address.to_string());
     let began = Instant::now();
     let zone = ["--dns", "rfc2136", "--zone", stand.zone.name()];
     let name = format!("_acme-challenge.{}", stand.zone.name());
