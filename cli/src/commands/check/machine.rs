@@ -61,8 +61,8 @@ fn judged(ca: &str, ahead: SignedDuration) -> Seen {
     let hint = "set it by NTP: TSIG allows 300 s, and certificates are valid from now on";
     match seconds {
         0..=2 => Seen::good("clock", format!("as at {ca}")),
-        _ if seconds < NOTABLE_SECONDS => Seen::good("clock", difference),
-        _ if seconds < MOST_SECONDS => Seen::warning("clock", difference).with_hint(hint.to_owned()),
+        3..NOTABLE_SECONDS => Seen::good("clock", difference),
+        NOTABLE_SECONDS..MOST_SECONDS => Seen::warning("clock", difference).with_hint(hint.to_owned()),
         _ => {
             let message = format!("this machine's clock is {difference}");
             Seen::bad("clock", Failure::new("clock", message, Exit::SomeFailed).with_hint(hint))
