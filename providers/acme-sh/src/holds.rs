@@ -31,13 +31,26 @@ pub(crate) struct Holds {
 #[derive(Debug)]
 struct Held {
     values: BTreeSet<TxtValue>,
-    /// Shared; closing it lets go.
-    _lock: File,
+    /// Shared.
+    _lock: Lock,
 }
 
 /// The right to remove everything at a name; dropped, it is over.
 #[derive(Debug)]
-pub(crate) struct Removal(#[allow(dead_code, reason = "closing it lets go")] File);
+pub(crate) struct Removal(#[allow(dead_code, reason = "dropping it lets go")] Lock);
+
+/// A lock on the file of a name.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing would not do: a program that is being started beside this has a copy of the file
+    /// until it runs, and the lock would last as long.
+    fn drop(&mut self) {
+        // What cannot be unlocked is closed all the same.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Holds {
     pub(crate) fn new(directory: PathBuf) -> Self {
@@ -93,14 +106,14 @@ impl Holds {
     }
 
     /// The lock on `name`, unless somebody has it.
-    fn lock(&self, name: &Fqdn, kind: FlockOperation) -> Result<Option<File>, RunError> {
+    fn lock(&self, name: &Fqdn, kind: FlockOperation) -> Result<Option<Lock>, RunError> {
         open_directory(&self.directory)?;
         let failed = |error: io::Error| RunError::Lock(name.to_string(), error);
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(self.directory.join(name.as_str())).map_err(failed)?;
         match rustix::fs::flock(&file, kind) {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(failed(error.into())),
         }
@@ -152,6 +165,17 @@ mod tests {
         assert!(one.release(&name(), &value("b")).unwrap().is_none(), "`c` stands there");
         assert!(two.release(&name(), &value("c")).unwrap().is_some());
         assert!(two.release(&name(), &value("c")).unwrap().is_some(), "it may be repeated");
+    }
+
+    /// A copy of the open file is what a program has that is just being started.
+    #[tokio::test]
+    async fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let holds = Holds::new(directory.path().join("locks"));
+        holds.hold(&name(), &value("a")).await.unwrap();
+        let copy = holds.held()[&name()]._lock.0.try_clone().unwrap();
+        assert!(holds.release(&name(), &value("a")).unwrap().is_some());
+        drop(copy);
     }
 
     #[tokio::test]
