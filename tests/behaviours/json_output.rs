@@ -129,7 +129,7 @@ fn values_and_checks_are_documented() {
     // Nobody has the third: its records would have to be made.
     let unknown = Rig::get().zone().create();
     let checks =
-        [run(&["check"]), run(&["check", "-d", stand.good.name()]), run(&["check", "-d", unknown.name()])];
+        [run(&["check"]), run(&["check", "-d", stand.bad.name()]), run(&["check", "-d", unknown.name()])];
     as_documented("`check`", &checks.map(|outcome| outcome.document()));
 
     // A value of a credential that is not there any more cannot be removed.
