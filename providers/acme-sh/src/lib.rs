@@ -22,7 +22,7 @@ pub const PLUGIN: Plugin = Plugin {
     name_servers: &[],
     template: r#"# The script's own variables; its file tells which. acme.sh must be installed.
 script = "dns_example"
-home = "/root/.acme.sh"
+home = "/home/acme/.acme.sh"
 environment = { EXAMPLE_Token = { file = "/etc/dns01/secrets/example" } }
 "#,
     recipe: recipe::recipe,

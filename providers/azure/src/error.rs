@@ -1,12 +1,9 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::secret::SecretError;
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_MESSAGE: usize = 300;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     };
     let (kind, hint) = meaning(reply.status(), &said.code, &said.message);
     let message =
-        format!("the service answered {}: {} ({})", reply.status(), short(&said.message), said.code);
+        format!("the service answered {}: {} ({})", reply.status(), in_short(&said.message), said.code);
     let mut error = with_request_id(reply, reply.error_of(kind, &message));
     if let Some(hint) = hint {
         error = error.with_hint(hint);
@@ -72,7 +69,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
 
 fn with_request_id(reply: &Reply, error: ProviderError) -> ProviderError {
     match reply.header("x-ms-request-id") {
-        Some(id) => error.with_context("x-ms-request-id", short(id)),
+        Some(id) => error.with_context("x-ms-request-id", in_short(id)),
         None => error,
     }
 }
@@ -106,16 +103,6 @@ fn meaning(status: u16, code: &str, message: &str) -> (ProviderErrorKind, Option
     }
 }
 
-fn short(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let words = words.join(" ");
-    let words = words.trim_end_matches('.');
-    match words.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
-}
-
 /// The login host's refusal (RFC 6749 §5.2).
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
     #[derive(Deserialize)]
@@ -129,7 +116,7 @@ pub(crate) fn no_token(reply: &Reply) -> ProviderError {
         400 | 401 | 403 => ProviderErrorKind::Auth,
         _ => reply.error().kind(),
     };
-    let words = short(&format!("{} {}", refusal.error, refusal.error_description));
+    let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
     let error = reply.error_of(kind, &format!("no token for the application: {words}"));
     let hint = match login_code(&refusal.error_description) {
         Some("AADSTS7000222") => "the client secret has expired: make a new one",
@@ -177,7 +164,7 @@ pub(crate) fn machine_refused(reply: &Reply) -> ProviderError {
 }
 
 fn excerpt(reply: &Reply) -> String {
-    short(&String::from_utf8_lossy(reply.body()))
+    in_short(&String::from_utf8_lossy(reply.body()))
 }
 
 pub(crate) fn not_a_zone(id: &str) -> ProviderError {

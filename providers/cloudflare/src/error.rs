@@ -1,11 +1,8 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_MESSAGE: usize = 300;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -101,15 +98,8 @@ fn all(complaints: &[Complaint]) -> Vec<&Complaint> {
 
 /// The service's own words; without a kind that of the status.
 fn in_its_words(reply: &Reply, kind: Option<ProviderErrorKind>, said: &[&Complaint]) -> ProviderError {
-    let one = |complaint: &&Complaint| {
-        let words: Vec<&str> = complaint.message.split_whitespace().collect();
-        format!("{} ({})", words.join(" ").trim_end_matches('.'), complaint.code)
-    };
-    let words = said.iter().map(one).collect::<Vec<_>>().join("; ");
-    let short = match words.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
-    };
+    let one = |complaint: &&Complaint| format!("{} ({})", in_short(&complaint.message), complaint.code);
+    let short = in_short(&said.iter().map(one).collect::<Vec<_>>().join("; "));
     let kind = kind.unwrap_or_else(|| reply.error().kind());
     reply.error_of(kind, &format!("the service answered {}: {short}", reply.status()))
 }

@@ -1,12 +1,9 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
 use crate::api::SetChange;
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, ZoneName};
 use serde_json::Value;
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_TEXT: usize = 300;
 
 /// One thing that the service says is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,7 +136,7 @@ fn words(complaints: &[Complaint]) -> String {
     };
     let mut all: Vec<String> = complaints.iter().map(one).collect();
     all.dedup();
-    all.join("; ").chars().take(LONGEST_TEXT).collect()
+    in_short(&all.join("; "))
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Characters of the service's own words that a message shows.
-const LONGEST_TEXT: usize = 200;
 /// The service counts requests by the hour: no wait for it is longer.
 const LONGEST_WAIT: u64 = 3600;
 
@@ -23,7 +21,7 @@ struct Body {
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
     let body = serde_json::from_slice::<Body>(reply.body()).ok();
     let (id, text) = body.as_ref().map_or(("", ""), |body| (&body.id, &body.message));
-    let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    let text = in_short(text);
     let (kind, hint) = meaning(reply.status(), id, &text);
     let kind = kind.unwrap_or_else(|| reply.error().kind());
     let mut error = match &body {

@@ -1,11 +1,8 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, Zone};
 use serde::Deserialize;
-
-/// Characters of the service's own words that a message shows.
-const LONGEST_TEXT: usize = 300;
 
 /// The error body, in one of two forms. A proxy before the service may send anything else.
 #[derive(Deserialize)]
@@ -49,7 +46,7 @@ impl Body {
         let complaints = self.errors.iter().map(|one| format!("{}: {}", one.name, one.description));
         let message = Some(self.message.trim_end_matches('.').to_owned()).filter(|text| !text.is_empty());
         let words = message.into_iter().chain(complaints).collect::<Vec<_>>().join("; ");
-        words.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+        in_short(&words)
     }
 }
 

@@ -1,12 +1,9 @@
 //! The service's reasons, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::secret::SecretError;
 use dns01_provider::{ProviderError, ProviderErrorKind, SecretRef};
 use serde::Deserialize;
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_MESSAGE: usize = 300;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -58,7 +55,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     };
     let reason = said.errors.first().map_or("", |first| first.reason.as_str());
     let (kind, hint) = meaning(reply.status(), reason, &said.message);
-    let words = short(&said.message);
+    let words = in_short(&said.message);
     let message = if reason.is_empty() {
         format!("the service answered {}: {words}", reply.status())
     } else {
@@ -116,16 +113,6 @@ fn meaning(status: u16, reason: &str, message: &str) -> (ProviderErrorKind, Opti
     }
 }
 
-fn short(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let words = words.join(" ");
-    let words = words.trim_end_matches('.');
-    match words.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
-}
-
 /// The token address's refusal (RFC 6749 §5.2).
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
     #[derive(Deserialize)]
@@ -136,7 +123,7 @@ pub(crate) fn no_token(reply: &Reply) -> ProviderError {
     }
     let error = match reply.json::<Refusal>() {
         Ok(refusal) => {
-            let words = short(&format!("{} {}", refusal.error, refusal.error_description));
+            let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
             let message = format!("no token for the service account: {words}");
             let kind = match reply.status() {
                 400 | 401 | 403 => ProviderErrorKind::Auth,
@@ -167,7 +154,7 @@ pub(crate) fn not_a_key(place: &SecretRef) -> ProviderError {
 }
 
 pub(crate) fn other_kind(place: &SecretRef, kind: &str) -> ProviderError {
-    auth(format!("{place} holds a credential of the kind `{}`, which is not taken", short(kind))).with_hint(
+    auth(format!("{place} holds a credential of the kind `{}`, which is not taken", in_short(kind))).with_hint(
         "give a service account's key, leave it out on a machine with an identity of its own, or let another \
          program make tokens: `access_token = { exec = [\"gcloud\", \"auth\", \"print-access-token\"] }`",
     )

@@ -1,12 +1,10 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Characters of the service's own words that a message shows.
-const LONGEST_TEXT: usize = 300;
 /// With nothing left, one request comes back every second: these are enough to go on with.
 const REFILL: Duration = Duration::from_secs(5);
 
@@ -103,7 +101,7 @@ impl Complaint {
         for field in self.details.iter().flat_map(|details| &details.fields) {
             words += &format!("; {}: {}", field.name, field.messages.join(", "));
         }
-        words.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+        in_short(&words)
     }
 }
 

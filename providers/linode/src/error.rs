@@ -1,11 +1,8 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, ZoneName};
 use serde::Deserialize;
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_TEXT: usize = 300;
 
 #[derive(Deserialize)]
 struct Body {
@@ -84,7 +81,7 @@ fn words(complaints: &[Complaint]) -> String {
         }
     };
     let all = complaints.iter().map(one).collect::<Vec<_>>().join("; ");
-    all.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+    in_short(&all)
 }
 
 /// The token sees no such domain.

@@ -1,13 +1,10 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::secret::SecretError;
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// Characters of the service's own words that an error shows.
-const LONGEST_MESSAGE: usize = 300;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -53,15 +50,15 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     };
     let code = said.error_code.or(said.class).unwrap_or_default();
     let (kind, hint) = meaning(reply.status(), &code, &said.message);
-    let mut message = format!("the service answered {}: {}", reply.status(), short(&said.message));
+    let mut message = format!("the service answered {}: {}", reply.status(), in_short(&said.message));
     if !code.is_empty() {
-        message += &format!(" ({})", short(&code));
+        message += &format!(" ({})", in_short(&code));
     }
     let missing = ["unauthorizedActionsByIAM", "unauthorizedActionsByAuthentication"];
     let missing =
         missing.iter().filter_map(|key| said.details.get(*key)?.as_str()).find(|text| !text.is_empty());
     if let Some(missing) = missing {
-        message += &format!("; missing: {}", short(missing));
+        message += &format!("; missing: {}", in_short(missing));
     }
     let mut error = with_query_id(reply, reply.error_of(kind, &message));
     if let Some(hint) = hint {
@@ -76,7 +73,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
 
 fn with_query_id(reply: &Reply, error: ProviderError) -> ProviderError {
     match reply.header("x-ovh-queryid") {
-        Some(id) => error.with_context("X-OVH-QueryID", short(id)),
+        Some(id) => error.with_context("X-OVH-QueryID", in_short(id)),
         None => error,
     }
 }
@@ -120,16 +117,6 @@ fn meaning(status: u16, code: &str, message: &str) -> (ProviderErrorKind, Option
     }
 }
 
-fn short(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let words = words.join(" ");
-    let words = words.trim_end_matches('.');
-    match words.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
-}
-
 /// The token address's refusal (RFC 6749 §5.2).
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
     #[derive(Deserialize)]
@@ -139,7 +126,7 @@ pub(crate) fn no_token(reply: &Reply) -> ProviderError {
         error_description: String,
     }
     let Ok(refusal) = reply.json::<Refusal>() else { return reply.error() };
-    let words = short(&format!("{} {}", refusal.error, refusal.error_description));
+    let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
     let message = format!("no token for the service account: {words}");
     match reply.status() {
         400 | 401 | 403 => reply

@@ -1,12 +1,10 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Characters of the service's own words that an error shows.
-const LONGEST_TEXT: usize = 300;
 /// The longest wait that is believed.
 const LONGEST_WAIT: u64 = 24 * 3600;
 
@@ -157,7 +155,7 @@ fn words(body: &Body) -> String {
         (false, true) => text.to_owned(),
         (false, false) => format!("{text} ({})", body.code),
     };
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+    in_short(&text)
 }
 
 #[cfg(test)]

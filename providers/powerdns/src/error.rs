@@ -1,11 +1,8 @@
 //! What the server's refusals mean: the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::Reply;
+use dns01_provider::http::{Reply, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, Zone};
 use serde::Deserialize;
-
-/// Characters of the server's own words that a message shows.
-const LONGEST_TEXT: usize = 200;
 
 /// The error body: `{"error":"…"}`. A proxy before the server may send anything else.
 #[derive(Deserialize)]
@@ -22,7 +19,7 @@ pub(crate) fn refused(reply: &Reply) -> ProviderError {
             None => error,
         };
     };
-    let text: String = body.error.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    let text = in_short(&body.error);
     let message = format!("the server answered {}: {text}", reply.status());
     let error = reply.error_of(kind(reply.status(), &text), &message);
     match hint(reply.status(), &text) {

@@ -23,7 +23,7 @@ mod reply;
 mod tests;
 
 pub use access_token::{AccessToken, TokenReply};
-pub use reply::Reply;
+pub use reply::{Reply, in_short};
 
 use crate::error::{ProviderError, ProviderErrorKind};
 use crate::plugin::SettingsError;

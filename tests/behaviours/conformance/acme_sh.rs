@@ -93,8 +93,8 @@ async fn the_promises_are_kept_by_a_script_that_deletes_whole_rrsets() {
 
 #[tokio::test]
 async fn the_promises_are_kept_by_acme_sh_itself() {
-    let home =
-        std::env::var_os("ACME_SH_HOME").map_or_else(|| Path::new("/root").join(".acme.sh"), PathBuf::from);
+    let usual = || std::env::home_dir().unwrap_or_default().join(".acme.sh");
+    let home = std::env::var_os("ACME_SH_HOME").map_or_else(usual, PathBuf::from);
     if !home.join("acme.sh").is_file() {
         Rig::get().skip("a conformance run with acme.sh itself", "it is not installed");
         return;

@@ -110,6 +110,19 @@ impl Reply {
     }
 }
 
+/// Words of a service's own as an error shows them: on one line, without control characters and
+/// the last full stop, and no longer than some 300 characters.
+#[must_use]
+pub fn in_short(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.trim_end_matches('.').to_owned(),
+    }
+}
+
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Reply({} to {}, {} octets)", self.status, self.place, self.body.len())
@@ -201,6 +214,13 @@ mod tests {
         assert!(!escaped.contains("s3cr"), "{escaped}");
         let straddling = format!("{}s3cr\"et", "x".repeat(EXCERPT - 3));
         assert!(!reply(400, &straddling).error().to_string().contains("s3c"));
+    }
+
+    #[test]
+    fn a_services_words_are_shown_on_one_line_and_not_at_any_length() {
+        assert_eq!(in_short(" Not\u{7}\n found.\t"), "Not found");
+        assert_eq!(in_short(&"ü".repeat(400)).chars().count(), 301);
+        assert_eq!(in_short(""), "");
     }
 
     #[test]
