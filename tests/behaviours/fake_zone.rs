@@ -8,6 +8,14 @@ use hickory_proto::rr::RecordType;
 
 /// The zone, delegated, and its id at `api`.
 pub(crate) fn served<S: Service>(api: &FakeDnsApi<S>) -> (Zone, String) {
+    let (zone, names) = delegated();
+    let id = api.zone(zone.name());
+    api.serve(names);
+    (zone, id)
+}
+
+/// A zone that is delegated to a name server of the test's own.
+pub(crate) fn delegated() -> (Zone, FaultServer) {
     let rig = Rig::get();
     let address = rig.network().address(53);
     let zone = rig.zone().secondaries(&[]).server("ns", [address]).create();
@@ -15,7 +23,5 @@ pub(crate) fn served<S: Service>(api: &FakeDnsApi<S>) -> (Zone, String) {
     names.zone(zone.name());
     names.add(zone.name(), RecordType::NS, &format!("{}.", zone.host("ns")));
     names.add(&zone.host("ns"), RecordType::A, &address.to_string());
-    let id = api.zone(zone.name());
-    api.serve(names);
-    (zone, id)
+    (zone, names)
 }

@@ -128,8 +128,12 @@ fn values_and_checks_are_documented() {
     as_documented("`txt remove`", [&run(&["txt", "remove", &name, "hello"]).succeeded().document()]);
     // Nobody has the third: its records would have to be made.
     let unknown = Rig::get().zone().create();
-    let checks =
-        [run(&["check"]), run(&["check", "-d", stand.bad.name()]), run(&["check", "-d", unknown.name()])];
+    let checks = [
+        run(&["check"]),
+        run(&["check", "-d", stand.good.name()]),
+        run(&["check", "-d", stand.bad.name()]),
+        run(&["check", "-d", unknown.name()]),
+    ];
     as_documented("`check`", &checks.map(|outcome| outcome.document()));
 
     // A value of a credential that is not there any more cannot be removed.

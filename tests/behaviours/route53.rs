@@ -54,6 +54,23 @@ fn with(program: Program, key: &Key) -> Program {
     }
 }
 
+/// Name servers are asked for nothing: the service says when a change is served everywhere.
+#[test]
+fn the_services_own_status_can_be_waited_for() {
+    let stand = stand();
+    let rig = Rig::get();
+    let policy = [stand.policy.clone(), vec![Statement::of(&["GetChange"])]].concat();
+    let key = stand.api.service().key(&policy);
+    let program = with(stand.program(), &key).ca(rig, rig.ca_directory());
+    let zone = format!("{}={}", stand.zone.name(), stand.id);
+    let wildcard = format!("*.{}", stand.zone.name());
+    let line =
+        ["issue", "-d", &wildcard, "--dns", "route53", "--zone", &zone, "--propagation-check", "provider"];
+    let _ = program.run(line).succeeded().says("published=1");
+    let asked = stand.api.requests().iter().filter(|line| line.starts_with("GET /change/")).count();
+    assert!(asked >= 2, "under way at first: {:?}", stand.api.requests());
+}
+
 #[test]
 fn a_wildcard_is_issued_with_a_policy_for_one_name_and_txt_alone() {
     let stand = stand();

@@ -2,11 +2,15 @@
 
 use crate::conformance::fake::ZONE;
 use crate::conformance::table;
+use crate::fake_zone::delegated;
 use async_trait::async_trait;
 use dns01_provider::conformance::{Observer, Promise, Subject, Verdict};
 use dns01_provider::{Fqdn, Settings, TxtRecords, TxtValue, Zone, ZoneName};
 use dns01_provider_route53::PLUGIN;
 use dns01_tests::fake_dns_api::clients;
+use dns01_tests::program::dns01;
+use dns01_tests::rig::Rig;
+use hickory_proto::rr::RecordType;
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -161,4 +165,45 @@ async fn the_promises_are_kept_at_moto_as_far_as_it_can_carry_them() {
         let carried = !not_carried.iter().any(|(left_out, _)| *left_out == promise);
         assert_eq!(report.verdict(promise) == &Verdict::Kept, carried, "{promise}");
     }
+}
+
+/// What moto holds at the challenge name is shown by a name server, as often as it changes.
+#[tokio::test]
+async fn a_wildcard_is_issued_through_moto() {
+    let Some(python) = clients("a wildcard from Pebble through moto") else { return };
+    let moto = Moto::start(&python).await;
+    let (zone, names) = delegated();
+    let held = moto.zone(zone.name()).await;
+    let challenge = Fqdn::parse(&zone.challenge()).unwrap();
+    let mirror = async {
+        let mut shown = Vec::new();
+        loop {
+            let values = moto.records(&held, &challenge).await.unwrap().values;
+            if values != shown {
+                names.remove(challenge.as_str(), RecordType::TXT);
+                values
+                    .iter()
+                    .for_each(|value| names.add(challenge.as_str(), RecordType::TXT, &value.presentation()));
+                shown = values;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (url, name) = (moto.url.clone(), zone.name().to_owned());
+    let issue = tokio::task::spawn_blocking(move || {
+        let rig = Rig::get();
+        let program = dns01(rig)
+            .ca(rig, rig.ca_directory())
+            .env("AWS_ENDPOINT_URL_ROUTE_53", &url)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "AKIAMOTO")
+            .env("AWS_SECRET_ACCESS_KEY", "the/secret+at+moto");
+        program.run(["issue", "-d", &name, "-d", &format!("*.{name}"), "--dns", "route53"]).succeeded()
+    });
+    let outcome = tokio::select! {
+        outcome = issue => outcome.unwrap(),
+        () = mirror => unreachable!("it mirrors for ever"),
+    };
+    assert!(!format!("{outcome}").contains("the/secret+at+moto"), "the secret is shown");
+    assert_eq!(moto.records(&held, &challenge).await.unwrap(), TxtRecords::default(), "nothing is left");
 }
