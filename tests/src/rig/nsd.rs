@@ -46,10 +46,8 @@ pattern:
 "#
     );
     std::fs::write(home.join("nsd.conf"), configuration).expect("the rig's directory is writable");
-    // For each change NSD starts a new process, and the old one answers until it has been told to
-    // end. On a busy machine that would take so long that a CA hears both.
-    let mut command = server("nice");
-    command.args(["-n", "-10", "nsd", "-d", "-c"]).arg(home.join("nsd.conf"));
+    let mut command = server("nsd");
+    command.arg("-d").arg("-c").arg(home.join("nsd.conf"));
     Service::start("nsd", directory, &mut command)
 }
 
