@@ -22,8 +22,9 @@ use figures::Figures;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = concat!(
-    "usage: bench issue [--alone | --quick] | bench providers [--quick]\n",
+    "usage: bench issue [--alone | --quick | --soak] | bench providers [--quick]\n",
     "  --alone  measures dns01 only\n",
+    "  --soak   dns01 obtains a thousand certificates over and over, to find failures that are rare\n",
     "  --quick  a few runs on whatever build is at hand, and no bounds"
 );
 
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         ["issue"] => issue(Form::FULL),
         ["issue", "--alone"] => issue(Form::ALONE),
         ["issue", "--quick"] => issue(Form::QUICK),
+        ["issue", "--soak"] => soak(),
         ["providers"] => providers(true),
         ["providers", "--quick"] => providers(false),
         _ => {
@@ -87,6 +89,14 @@ fn issue(form: Form) -> ExitCode {
         series::both(&mut clients, form, &mut figures);
     }
     judged(&figures, form.bounds)
+}
+
+/// What fails once in ten thousand times shows itself here.
+fn soak() -> ExitCode {
+    const RUNS: usize = 30;
+    let mut figures = Figures::default();
+    series::all_at_once(Rig::get(), 1000, RUNS, &mut figures);
+    judged(&figures, true)
 }
 
 /// Success, unless bounds hold and one is missed.

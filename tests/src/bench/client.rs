@@ -212,9 +212,9 @@ impl Client {
         self.program.command(["issue".as_ref(), "--all".as_ref(), "--config".as_ref(), config.as_os_str()])
     }
 
-    /// How many of `names` have a certificate of ours in place.
-    pub(super) fn in_place(&self, names: &[String]) -> usize {
-        names.iter().filter(|name| self.program.live(name, "fullchain.pem").exists()).count()
+    /// Those of `names` that have no certificate of ours in place.
+    pub(super) fn lacking<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
+        names.iter().filter(|name| !self.program.live(name, "fullchain.pem").exists()).collect()
     }
 
     fn authority(&self) -> impl Iterator<Item = String> {

@@ -1,9 +1,9 @@
 //! What is measured.
 
-use super::Form;
 use super::client::{Client, Tool};
 use super::figures::{Figures, median};
 use super::measured::{Run, measure, measure_unless, said};
+use super::{Form, say};
 use crate::fault_ca::{Endpoint, FaultCa, Setup};
 use crate::rig::{Rig, query, wait_until};
 use std::io::ErrorKind;
@@ -214,13 +214,13 @@ pub(super) fn ten_times_as_many(rig: &Rig, form: Form, wall: f64, figures: &mut 
     figures.put(&format!("issue_{count}_over_{}_wall_ratio", form.many), ours.wall / wall, "ratio");
 }
 
-struct AllAtOnce {
+pub(super) struct AllAtOnce {
     wall: f64,
     cpu: f64,
 }
 
 /// Certificates of one name each, all by one process of ours, over and over.
-fn all_at_once(rig: &Rig, count: usize, runs: usize, figures: &mut Figures) -> AllAtOnce {
+pub(super) fn all_at_once(rig: &Rig, count: usize, runs: usize, figures: &mut Figures) -> AllAtOnce {
     let mut client = Client::ready(rig, Tool::Dns01);
     let (mut done, mut hung) = (Vec::new(), 0);
     while done.len() < runs {
@@ -264,14 +264,22 @@ fn at_once(client: &mut Client, count: usize) -> Option<AtOnce> {
     let log = client.home().join("all.log");
     let run = measure_unless(&mut command, &log, || client.ca_hangs())?;
     client.is_done();
-    let lacking = count - client.in_place(&names);
-    assert!(run.success || lacking > 0, "it failed for another reason:\n{}", said(&log));
+    let lacking = client.lacking(&names);
+    assert!(run.success || !lacking.is_empty(), "it failed for another reason:\n{}", said(&log));
+    for name in &lacking {
+        say(&format!("no certificate for {name}:\n{}", said_of(name, &log)));
+    }
     Some(AtOnce {
         run,
         requests: (client.requests() - requests) as f64 / count as f64,
         updates: (client.zone.updates() - updates) as f64,
-        failures: lacking as f64,
+        failures: lacking.len() as f64,
     })
+}
+
+/// The lines of `log` about `name`.
+fn said_of(name: &str, log: &Path) -> String {
+    said(log).lines().filter(|line| line.contains(name)).collect::<Vec<_>>().join("\n")
 }
 
 struct InParallel {
