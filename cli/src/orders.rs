@@ -11,10 +11,10 @@ use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::deploy::FileSet;
 use dns01_core::event::Happening;
 use dns01_core::inventory::Entry;
-use dns01_core::issue::{Context, IssueError, Issued, Request, issue};
+use dns01_core::issue::{Context, IssueError, Issued, ORDERS_AT_ONCE, Request, issue};
 use dns01_core::keys::CertificateKey;
 use dns01_core::plan::{Decision, Renewal};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,7 +79,8 @@ pub(crate) fn credentials(file: &[CredentialConfig], wanted: &[Wanted]) -> Vec<C
     credentials
 }
 
-/// Obtains what is due of `wanted`, all at the same time. What became of each is in order.
+/// Obtains what is due of `wanted`, as many at a time as orders may be under way. What became of
+/// each is in order.
 pub(crate) async fn carry_out(
     program: &Program,
     session: &Session,
@@ -88,13 +89,12 @@ pub(crate) async fn carry_out(
     mood: Mood,
 ) -> Result<Vec<(String, Became)>, Failures> {
     let authorities = Authorities::of(program, wanted.iter().map(|one| &one.ca))?;
-    let mut running = FuturesUnordered::new();
-    for (index, one) in wanted.into_iter().enumerate() {
+    let all = wanted.into_iter().enumerate().map(|(index, one)| {
         let authority = Arc::clone(authorities.get(&one.ca));
         let chosen = one.credential.as_ref().map(|chosen| chosen.config.name.as_str());
         let context = session.context_through(chosen);
         // Connections, writers and watchers have tasks of their own; an order mostly waits.
-        running.push(Box::pin(async move {
+        async move {
             let name = one.certificate.name.to_string();
             let became = match carry_out_one(&context, &authority, config, one, mood).await {
                 Ok(became) => became,
@@ -109,12 +109,9 @@ pub(crate) async fn carry_out(
                 }
             };
             (index, (name, became))
-        }));
-    }
-    let mut results = Vec::with_capacity(running.len());
-    while let Some(result) = running.next().await {
-        results.push(result);
-    }
+        }
+    });
+    let mut results: Vec<_> = stream::iter(all).buffer_unordered(ORDERS_AT_ONCE).collect().await;
     results.sort_by_key(|(index, _)| *index);
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
@@ -169,6 +166,7 @@ async fn carry_out_one(
         pre_authorize: wanted.pre_authorize,
         timeout: wanted.timeout,
     };
+    drop(entry);
     match issue(context, &request).await {
         Ok(issued) => Ok(Became::Issued(Box::new(issued))),
         Err(error) => {

@@ -18,7 +18,7 @@ mod run;
 mod validate;
 mod watch;
 
-pub use context::{Context, Issued, Request};
+pub use context::{Context, Issued, ORDERS_AT_ONCE, Request};
 pub use error::IssueError;
 pub use route::{BoundCredential, Route, Routes, Site};
 pub(crate) use route::{bindings, configured_zones};
@@ -57,7 +57,7 @@ pub async fn issue(context: &Context, request: &Request) -> Result<Issued, Issue
     let begun = tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(IssueError::Interrupted),
-        begun = Run::begin(context, request, announcement) => begun?,
+        begun = Box::pin(Run::begin(context, request, announcement)) => begun?,
     };
     let run = match begun {
         run::Begun::Run(run) => run,
@@ -77,17 +77,19 @@ pub async fn issue(context: &Context, request: &Request) -> Result<Issued, Issue
     run.end(walked).await
 }
 
+/// Each step is boxed: hundreds of orders mostly wait, and one that waits then takes the memory
+/// of its own step, not of the largest.
 async fn walk(run: &Run<'_>) -> Result<Issued, IssueError> {
-    let mut stage = order::resume_or_plan(run).await?;
+    let mut stage = Box::pin(order::resume_or_plan(run)).await?;
     loop {
         stage = match stage {
-            Stage::Planned(stage) => stage.order(run).await?,
-            Stage::Ordered(stage) => stage.publish(run).await?,
-            Stage::Published(stage) => stage.propagate(run).await?,
-            Stage::Propagated(stage) => stage.validate(run).await?,
-            Stage::Ready(stage) => stage.finalize(run).await?,
-            Stage::Finalized(stage) => stage.download(run).await?,
-            Stage::Downloaded(stage) => return stage.deploy(run).await,
+            Stage::Planned(stage) => Box::pin(stage.order(run)).await?,
+            Stage::Ordered(stage) => Box::pin(stage.publish(run)).await?,
+            Stage::Published(stage) => Box::pin(stage.propagate(run)).await?,
+            Stage::Propagated(stage) => Box::pin(stage.validate(run)).await?,
+            Stage::Ready(stage) => Box::pin(stage.finalize(run)).await?,
+            Stage::Finalized(stage) => Box::pin(stage.download(run)).await?,
+            Stage::Downloaded(stage) => return Box::pin(stage.deploy(run)).await,
         };
     }
 }

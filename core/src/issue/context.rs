@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 /// Orders under way at once: more than requests to the CA, so that the orders of a zone can be
 /// published together (a zone of a thousand costs a handful of UPDATEs, and the slowest of its
 /// name servers is waited for once), and few enough to bound the memory: 40 KiB each.
-const ORDERS_AT_ONCE: usize = 550;
+pub const ORDERS_AT_ONCE: usize = 550;
 
 /// What every order is handed. Cheap to clone.
 #[derive(Clone)]
