@@ -176,24 +176,32 @@ pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| format!("`{text}` is not an IP address, with or without a port"))
 }
 
-/// A key that nobody knows, with the one that was probably meant.
-pub(super) fn unknown_key<'a>(key: &str, heading: &str, known: impl IntoIterator<Item = &'a str>) -> Mistake {
+/// A key that nobody knows, with the one that was probably meant, or all there are.
+pub(super) fn unknown_key<'a>(
+    key: &str,
+    heading: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Mistake {
     let message = match heading {
         "the file" => format!("unknown key `{key}`"),
         heading => format!("unknown key `{key}` in {heading}"),
     };
-    Mistake::new(MistakeKind::UnknownKey, message)
-        .with_hint(nearest(key, known).map(|near| format!("did you mean `{near}`?")))
+    let hint = match nearest(key, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", listed(known)),
+    };
+    Mistake::new(MistakeKind::UnknownKey, message).with_hint(hint)
+}
+
+fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A word that is not one of a closed choice.
 fn unknown_word<'a>(key: &str, word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Mistake {
     let hint = match nearest(word, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let known: Vec<String> = known.into_iter().map(|word| format!("`{word}`")).collect();
-            format!("one of {}", known.join(", "))
-        }
+        None => format!("one of {}", listed(known)),
     };
     Mistake::new(MistakeKind::Value, format!("`{key}` cannot be `{word}`")).with_hint(hint)
 }

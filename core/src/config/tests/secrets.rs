@@ -95,6 +95,7 @@ eab = { kid = "k", hmac_key = { literal = "s3cr3t-t0ken" }, key = 1 }
         ),
         r#"config-unknown-key: unknown key `key` in `eab` of [ca.x]
 3: eab = { kid = "k", hmac_key = { literal = … }, key = 1 }
-3:                                                ^^^"#
+3:                                                ^^^
+hint: known here: `kid`, `hmac_key`"#
     );
 }

@@ -79,7 +79,8 @@ renew = true
         ),
         r#"config-unknown-key: unknown key `renew` in [[certificate]]
 3: renew = true
-3: ^^^^^"#
+3: ^^^^^
+hint: known here: `name`, `domains`, `ca`, `key`, `reuse_key`, `profile`, `challenge`, `preferred_chain`, `deploy`"#
     );
     assert_eq!(
         mistakes(

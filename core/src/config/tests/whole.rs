@@ -173,6 +173,7 @@ domains = ["10.0.0.1", "b..test"]
         r#"config-unknown-key: unknown key `foo` in [ca.x]
 2: foo = 1
 2: ^^^
+hint: known here: `directory`, `ca_bundle`, `proxy`, `contact`, `agree_tos`, `eab`, `account_key`, `profile`, `preferred_chain`
 
 config-value: `a..test` has an empty label
 5: zones = ["a..test"]
