@@ -14,18 +14,20 @@
 //! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits`, `shared` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
-//! | `ordering`, `revocation` | what an account does with them, and waiting |
+//! | `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
 //! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
 //! | `problem`, `error` | what went wrong |
 
 mod account;
 mod authorization;
+mod authorizing;
 mod certificate;
 mod challenge;
 mod directory;
 mod error;
 #[cfg(test)]
 mod fake_ca;
+mod issuance;
 mod jws;
 mod limits;
 mod nonce;
@@ -41,6 +43,7 @@ mod revocation;
 mod shared;
 mod signer;
 mod transport;
+mod waiting;
 
 pub use account::{Account, AccountState, AccountUrl, ExternalAccountBinding, NewAccount, Registration};
 pub use authorization::{Authorization, AuthorizationStatus};

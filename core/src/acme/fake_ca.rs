@@ -3,6 +3,7 @@
 
 use super::account::{Account, AccountUrl};
 use super::limits::Limits;
+use super::order::Order;
 use super::signer::SoftwareKey;
 use super::transport::{CaEndpoint, Client};
 use crate::clock::Clock;
@@ -161,6 +162,11 @@ impl FakeCa {
     pub(super) fn url(&self, path: &str) -> url::Url {
         format!("{}{path}", self.base).parse().unwrap()
     }
+}
+
+/// The order of `ca`, as it stands.
+pub(super) async fn opened(account: &Account, ca: &FakeCa) -> Order {
+    account.fetch_order(&ca.url("/order/1")).await.unwrap()
 }
 
 /// An order at `base` with one authorization.
