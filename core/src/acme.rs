@@ -11,6 +11,7 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `directory`, `preset` | where a CA does what; CAs known by name |
+//! | `client` | a CA; what it tells without a signature |
 //! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits`, `shared` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
@@ -23,6 +24,7 @@ mod authorization;
 mod authorizing;
 mod certificate;
 mod challenge;
+mod client;
 mod directory;
 mod error;
 #[cfg(test)]
@@ -52,17 +54,18 @@ pub use challenge::{
     Challenge, ChallengeStatus, ChallengeTask, ChallengeType, IgnoredChallenge, account_label, dns_value,
     persist_value,
 };
+pub use client::Client;
 pub use directory::{Directory, Meta};
 pub use error::{AcmeError, NameFailure, Operation, Unreachable};
 pub use limits::Limits;
 pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
 pub use preset::{ExternalAccount, PRESETS, Preset};
 pub use problem::{Problem, ProblemKind};
+pub use reach::CaEndpoint;
 pub use renewal_info::{CertificateId, RenewalInfo};
 pub use revocation::RevocationReason;
 pub(crate) use shared::{AsAcme, Shared};
 pub use signer::{Algorithm, Jwk, Signer, SignerError, SoftwareKey};
-pub use transport::{CaEndpoint, Client};
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,11 @@
 //! nonces by itself; everything else is answered by the test's own script.
 
 use super::account::{Account, AccountUrl};
+use super::client::Client;
 use super::limits::Limits;
 use super::order::Order;
+use super::reach::CaEndpoint;
 use super::signer::SoftwareKey;
-use super::transport::{CaEndpoint, Client};
 use crate::clock::Clock;
 use crate::keys::KeyType;
 use data_encoding::BASE64URL_NOPAD;

@@ -2,13 +2,26 @@
 
 use super::error::Unreachable;
 use super::limits::Limits;
-use super::transport::CaEndpoint;
 use reqwest::redirect::Policy;
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 use url::{Host, Url};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Where a CA is, and the way to it. `Debug` leaves out the proxy's password.
+#[derive(Clone)]
+pub struct CaEndpoint {
+    /// The directory; `https`, or `http` on this very machine.
+    pub directory: Url,
+    /// The roots to trust in place of the system's, PEM.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// The proxy to go through; without one, what the environment says (`HTTPS_PROXY`).
+    pub proxy: Option<Url>,
+    /// How the client introduces itself (RFC 8555 §6.1 wants it to).
+    pub user_agent: String,
+}
 
 /// The HTTP client for `endpoint`; an error says which setting is wrong.
 pub(super) fn http_client(endpoint: &CaEndpoint, limits: &Limits) -> Result<reqwest::Client, String> {
@@ -152,9 +165,23 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last()
 }
 
+impl fmt::Debug for CaEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaEndpoint")
+            .field("directory", &self.directory.as_str())
+            .field("ca_bundle", &self.ca_bundle.is_some())
+            .field("proxy", &self.proxy.as_ref().map(host))
+            .field("user_agent", &self.user_agent)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::client::Client;
+    use super::super::error::AcmeError;
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn plain_http_is_for_this_machine_only() {
@@ -168,5 +195,53 @@ mod tests {
         assert!(
             !secure("http://ca.test/dir") && !secure("http://10.0.0.1/dir") && !secure("ftp://localhost/dir")
         );
+    }
+
+    #[tokio::test]
+    async fn nothing_listens_there() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = CaEndpoint {
+            directory: format!("https://127.0.0.1:{port}/").parse().unwrap(),
+            ca_bundle: None,
+            proxy: None,
+            user_agent: "dns01-test".to_owned(),
+        };
+        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
+        let error = client.directory().await.unwrap_err();
+        assert!(matches!(error, AcmeError::Unreachable { cause: Unreachable::Refused, .. }), "{error:?}");
+        assert!(error.hint().unwrap().contains("firewall"));
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some("http://user:hunter2@proxy.example:3128".parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("proxy.example:3128") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_dead_proxy_is_named_in_place_of_the_ca() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = CaEndpoint {
+            directory: "https://ca.example/directory".parse().unwrap(),
+            ca_bundle: None,
+            proxy: Some(format!("http://user:hunter2@127.0.0.1:{port}").parse().unwrap()),
+            user_agent: "dns01-test".to_owned(),
+        };
+        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
+        let error = client.directory().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "no reply from `ca.example` to the request for its directory: the proxy failed \
+                 (`127.0.0.1:{port}`: the connection was refused)"
+            )
+        );
+        assert!(!format!("{error:?}").contains("hunter2"));
     }
 }

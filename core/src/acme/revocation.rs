@@ -1,10 +1,11 @@
 //! Revocation (RFC 8555 §7.6).
 
 use super::account::Account;
+use super::client::Client;
 use super::error::{AcmeError, Operation};
 use super::problem::ProblemKind;
 use super::signer::Signer;
-use super::transport::{Call, Client};
+use super::transport::Call;
 use data_encoding::BASE64URL_NOPAD;
 
 /// Why a certificate is revoked (RFC 5280 §5.3.1); CAs take these four from its holder.

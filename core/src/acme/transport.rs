@@ -1,72 +1,38 @@
 //! One request to a CA with all its repetitions: nonces, waits, lost replies.
 
 use super::account::AccountUrl;
-use super::directory::Directory;
 use super::error::{AcmeError, Operation, Unreachable};
 use super::jws;
 use super::limits::{
-    ADVICE_PATIENCE, BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES,
-    retry_after,
+    BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES, retry_after,
 };
 use super::nonce::NoncePool;
-use super::opening::Opening;
-use super::reach;
-use super::renewal_info::{CertificateId, RenewalInfo};
+use super::reach::{self, CaEndpoint};
 use super::reply::{Reply, Trouble, judge};
-use super::shared::Shared;
 use super::signer::Signer;
 use crate::clock::Clock;
-use jiff::SignedDuration;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
-use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
-/// Where a CA is, and the way to it. `Debug` leaves out the proxy's password.
-#[derive(Clone)]
-pub struct CaEndpoint {
-    /// The directory; `https`, or `http` on this very machine.
-    pub directory: Url,
-    /// The roots to trust in place of the system's, PEM.
-    pub ca_bundle: Option<Vec<u8>>,
-    /// The proxy to go through; without one, what the environment says (`HTTPS_PROXY`).
-    pub proxy: Option<Url>,
-    /// How the client introduces itself (RFC 8555 §6.1 wants it to).
-    pub user_agent: String,
-}
-
-/// A CA. Cheap to clone; all clones share connections, nonces and the limit of requests in
-/// flight. Nothing is sent before the first call.
-#[derive(Clone)]
-pub struct Client {
-    inner: Arc<Inner>,
-    /// When every call of this clone ends.
-    deadline: Option<Instant>,
-}
-
-struct Inner {
-    endpoint: CaEndpoint,
-    limits: Limits,
-    clock: Clock,
+/// The way to one CA, with the nonces that came on it; everybody who asks that CA shares it.
+pub(super) struct Transport {
+    pub(super) endpoint: CaEndpoint,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
     http: reqwest::Client,
-    directory: Shared<Directory>,
-    /// By how much our clock was ahead of the CA's when the directory came.
-    clock_ahead: OnceLock<SignedDuration>,
     nonces: NoncePool,
-    first_nonce: OnceCell<()>,
     in_flight: Semaphore,
-    opening: Opening,
 }
 
 /// One call: what to ask, of whom, signed by whom, and how often.
 pub(super) struct Call<'a> {
     during: Operation,
-    url: &'a Url,
+    pub(super) url: &'a Url,
     signer: &'a dyn Signer,
     account: Option<&'a AccountUrl>,
     payload: Vec<u8>,
@@ -107,7 +73,7 @@ impl<'a> Call<'a> {
 }
 
 /// What to ask of the CA.
-enum Ask<'a> {
+pub(super) enum Ask<'a> {
     Signed { call: &'a Call<'a>, new_nonce: &'a Url },
     Get { during: Operation, url: &'a Url },
     Nonce { new_nonce: &'a Url },
@@ -130,13 +96,9 @@ impl Ask<'_> {
     }
 }
 
-impl Client {
-    /// A client for the CA at `endpoint`.
-    ///
-    /// # Errors
-    /// [`AcmeError::Configuration`]: plain HTTP to another machine, a bundle without
-    /// certificates, a proxy that is none.
-    pub fn new(endpoint: CaEndpoint, limits: Limits, clock: Clock) -> Result<Self, AcmeError> {
+impl Transport {
+    /// The way to `endpoint`; nothing is sent yet.
+    pub(super) fn new(endpoint: CaEndpoint, limits: Limits, clock: Clock) -> Result<Self, AcmeError> {
         let configuration = |what: String| AcmeError::Configuration { what };
         if !reach::is_secure(&endpoint.directory) {
             let what = format!("the directory `{}` is not an `https` address", endpoint.directory);
@@ -144,138 +106,18 @@ impl Client {
         }
         let http = reach::http_client(&endpoint, &limits).map_err(configuration)?;
         let in_flight = Semaphore::new(limits.in_flight);
-        let (directory, nonces, first_nonce) = (Shared::default(), NoncePool::default(), OnceCell::new());
-        let clock_ahead = OnceLock::new();
-        let opening = Opening::default();
-        let inner = Inner {
-            endpoint,
-            limits,
-            clock,
-            http,
-            directory,
-            clock_ahead,
-            nonces,
-            first_nonce,
-            in_flight,
-            opening,
-        };
-        Ok(Self { inner: Arc::new(inner), deadline: None })
-    }
-
-    /// The same client, whose calls all end at `deadline`.
-    #[must_use]
-    pub fn until(&self, deadline: Instant) -> Self {
-        Self { deadline: Some(deadline), ..self.clone() }
-    }
-
-    /// The orders being opened at this CA.
-    pub(super) fn opening(&self) -> &Opening {
-        &self.inner.opening
-    }
-
-    /// When every call of this client ends, if that was said.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    fn end_of_call(&self) -> Instant {
-        self.deadline.unwrap_or_else(|| Instant::now() + self.inner.limits.call)
-    }
-
-    /// The CA's directory, fetched once.
-    ///
-    /// # Errors
-    /// What the CA says, or that it cannot be reached.
-    pub async fn directory(&self) -> Result<&Directory, AcmeError> {
-        // Somebody else may be fetching it, with more time than there is here.
-        let fetched = self.inner.directory.get(async || self.fetch_directory().await);
-        timeout_at(self.end_of_call(), fetched)
-            .await
-            .unwrap_or_else(|_| Err(out_of_time(Operation::Directory)))
-    }
-
-    /// The directory, if it has come already; nothing is sent.
-    #[must_use]
-    pub fn known_directory(&self) -> Option<&Directory> {
-        self.inner.directory.known()
-    }
-
-    /// By how much this machine's clock is ahead of the CA's, to the second: as the reply with
-    /// the directory told. `None` where it did not, or has not come.
-    #[must_use]
-    pub fn clock_ahead(&self) -> Option<SignedDuration> {
-        self.inner.clock_ahead.get().copied()
-    }
-
-    async fn fetch_directory(&self) -> Result<Directory, AcmeError> {
-        let reply = self.get(Operation::Directory, &self.inner.endpoint.directory).await?;
-        if let Some(ahead) = reply.clock_ahead(self.inner.clock.now()) {
-            let _ = self.inner.clock_ahead.set(ahead);
-        }
-        let directory: Directory = reply.json()?;
-        let asked = [&directory.new_nonce, &directory.new_account, &directory.new_order];
-        match asked.iter().find(|url| !reach::is_secure(url)) {
-            Some(url) => Err(reply.unexpected(&format!("the plain HTTP address `{url}`"))),
-            None => Ok(directory),
-        }
-    }
-
-    /// Fetches directory and a first nonce, to be called beside other preparations. Only the
-    /// first call of a client asks; a nonce that was never needed is worth one request.
-    ///
-    /// # Errors
-    /// What the CA says, or that it cannot be reached.
-    pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let first = self.inner.first_nonce.get_or_try_init(async || {
-            let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
-            let reply = self.repeat(&ask, self.end_of_call()).await?;
-            reply.nonce().into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
-            Ok(())
-        });
-        first.await.copied()
-    }
-
-    /// When the CA advises to renew the certificate `id` (RFC 9773 §4.2); nothing is signed.
-    /// Advice is not worth a long wait: it is given up after [`ADVICE_PATIENCE`].
-    ///
-    /// # Errors
-    /// [`AcmeError::NotOffered`] if the CA gives no such advice; else what it says.
-    pub async fn renewal_info(&self, id: &CertificateId) -> Result<RenewalInfo, AcmeError> {
-        let soon = Instant::now() + ADVICE_PATIENCE;
-        let client = self.until(self.deadline.map_or(soon, |deadline| deadline.min(soon)));
-        let base = client.directory().await?.renewal_info.as_ref();
-        let base = base.ok_or(AcmeError::NotOffered { what: "renewal information" })?;
-        // The identifier is appended, not resolved: the base may have a query of its own.
-        let mut url = base.clone();
-        url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), id.as_str()));
-        let reply = client.get(Operation::RenewalInfo, &url).await?;
-        RenewalInfo::parse(&reply.body, reply.retry_after).map_err(|odd| reply.unexpected(&odd))
-    }
-
-    /// Sends a signed request, again and again as long as that is safe and can help.
-    pub(super) async fn post(&self, call: &Call<'_>) -> Result<Reply, AcmeError> {
-        let new_nonce = &self.directory().await?.new_nonce;
-        if !reach::is_secure(call.url) {
-            let what = format!("the CA names `{}`, which is not an `https` address", call.url);
-            return Err(AcmeError::Configuration { what });
-        }
-        self.repeat(&Ask::Signed { call, new_nonce }, self.end_of_call()).await
-    }
-
-    /// An unsigned GET.
-    async fn get(&self, during: Operation, url: &Url) -> Result<Reply, AcmeError> {
-        self.repeat(&Ask::Get { during, url }, self.end_of_call()).await
+        Ok(Self { endpoint, limits, clock, http, nonces: NoncePool::default(), in_flight })
     }
 
     /// Tries until it succeeds or trying again cannot help. Each try holds one of the slots in
     /// flight; pauses hold none.
-    async fn repeat(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Reply, AcmeError> {
+    pub(super) async fn repeat(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Reply, AcmeError> {
         let mut pace = Pace::tries();
         let (mut bad_nonces, mut tries) = (0, 0);
         let mut spent = Duration::ZERO;
         let mut nonce = None;
         loop {
-            let slot = timeout_at(deadline, self.inner.in_flight.acquire()).await;
+            let slot = timeout_at(deadline, self.in_flight.acquire()).await;
             let Ok(slot) = slot else { return Err(out_of_time(ask.during())) };
             let begun = Instant::now();
             // Boxed, so that the hundreds that wait for a slot are small.
@@ -294,19 +136,10 @@ impl Client {
                 continue;
             }
             tries += 1;
-            let (pause, most_tries, error) = match trouble {
-                Trouble::BadNonce(_, error) | Trouble::Refused(error) => return Err(error),
-                Trouble::Lost(_, cause) if !ask.is_repeatable() => {
-                    return Err(AcmeError::ReplyLost { during: ask.during(), cause: Box::new(cause) });
-                }
-                Trouble::Wait(wait, error) => (pace.next(Some(wait)), u32::MAX, error),
-                Trouble::NoConnection(error) => (pace.next(None), CONNECT_TRIES, error),
-                Trouble::Busy(error) => (pace.next(None), TRIES, error),
-                Trouble::Lost(wait, error) => (pace.next(wait), TRIES, error),
-            };
+            let (pause, most_tries, error) = outlook(trouble, ask, &mut pace)?;
             spent += begun.elapsed() + pause;
             let hopeless = !can_be_waited_out(&error) || tries >= most_tries;
-            if hopeless || spent > self.inner.limits.patience || Instant::now() + pause >= deadline {
+            if hopeless || spent > self.limits.patience || Instant::now() + pause >= deadline {
                 return Err(error);
             }
             tracing::debug!(%error, ?pause, "trying again");
@@ -335,27 +168,24 @@ impl Client {
         fresh: Option<String>,
         deadline: Instant,
     ) -> Result<Reply, Trouble> {
-        let nonce = match fresh.or_else(|| self.inner.nonces.take()) {
+        let nonce = match fresh.or_else(|| self.nonces.take()) {
             Some(nonce) => nonce,
             None => self.new_nonce(new_nonce, deadline).await?.nonce().expect("a newNonce reply has a nonce"),
         };
         let body = jws::sign(call.signer, call.account, Some(&nonce), call.url.as_str(), &call.payload)
             .map_err(|error| Trouble::Refused(error.into()))?;
         // RFC 8555 §6.2: exactly this content type.
-        let mut request = self
-            .inner
-            .http
-            .request(Method::POST, call.url.clone())
-            .header(CONTENT_TYPE, "application/jose+json");
+        let mut request =
+            self.http.request(Method::POST, call.url.clone()).header(CONTENT_TYPE, "application/jose+json");
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
         }
         let reply = self.exchange(call.during, call.url, request.body(body), deadline).await?;
         let nonce = reply.nonce();
-        match judge(reply, self.inner.clock.now()) {
+        match judge(reply, self.clock.now()) {
             Err(Trouble::BadNonce(_, error)) => Err(Trouble::BadNonce(nonce, error)),
             verdict => {
-                nonce.into_iter().for_each(|nonce| self.inner.nonces.put(nonce));
+                self.keep_nonce(nonce);
                 verdict
             }
         }
@@ -365,10 +195,10 @@ impl Client {
     async fn follow(&self, during: Operation, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
-            let request = self.inner.http.request(Method::GET, url.clone());
+            let request = self.http.request(Method::GET, url.clone());
             let reply = self.exchange(during, &url, request, deadline).await?;
             if !reply.status.is_redirection() {
-                return judge(reply, self.inner.clock.now());
+                return judge(reply, self.clock.now());
             }
             url = reply.location().map_err(Trouble::Refused)?;
             if !reach::is_secure(&url) {
@@ -382,18 +212,23 @@ impl Client {
     /// Fetches a nonce (RFC 8555 §7.2); its reply has one. Not put into the pool: it is the
     /// caller's.
     async fn new_nonce(&self, url: &Url, deadline: Instant) -> Result<Reply, Trouble> {
-        let request = self.inner.http.request(Method::HEAD, url.clone());
+        let request = self.http.request(Method::HEAD, url.clone());
         // Whatever befalls it, the request it was for has not been sent.
         let not_sent = |trouble| match trouble {
             Trouble::Lost(_, error) => Trouble::Busy(error),
             other => other,
         };
         let reply = self.exchange(Operation::NewNonce, url, request, deadline).await.map_err(not_sent)?;
-        let reply = judge(reply, self.inner.clock.now()).map_err(not_sent)?;
+        let reply = judge(reply, self.clock.now()).map_err(not_sent)?;
         if reply.nonce().is_none() {
             return Err(Trouble::Refused(reply.unexpected("a reply without a nonce")));
         }
         Ok(reply)
+    }
+
+    /// Keeps the nonce that a reply brought, if it brought one, for a later request.
+    pub(super) fn keep_nonce(&self, nonce: Option<String>) {
+        nonce.into_iter().for_each(|nonce| self.nonces.put(nonce));
     }
 
     /// Sends one request and reads its reply, within the time for one request.
@@ -409,10 +244,10 @@ impl Client {
             return Err(Trouble::Refused(out_of_time(during)));
         }
         let unreachable = |cause| AcmeError::Unreachable { during, host: reach::host(url), cause };
-        let mut response = match request.timeout(left.min(self.inner.limits.request)).send().await {
+        let response = match request.timeout(left.min(self.limits.request)).send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
-                let cause = reach::diagnose(&error, url, &self.inner.endpoint).await;
+                let cause = reach::diagnose(&error, url, &self.endpoint).await;
                 return Err(Trouble::NoConnection(unreachable(cause)));
             }
             Err(error) if error.is_builder() => {
@@ -421,9 +256,14 @@ impl Client {
             }
             Err(error) => return Err(Trouble::Lost(None, unreachable(reach::broken(&error)))),
         };
+        Ok(self.read(during, url, response).await)
+    }
+
+    /// Reads a reply to its end, or as far as it comes.
+    async fn read(&self, during: Operation, url: &Url, mut response: reqwest::Response) -> Reply {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = header.and_then(|text| retry_after(text, self.inner.clock.now()));
+        let retry_after = header.and_then(|text| retry_after(text, self.clock.now()));
         let mut reply = Reply::new(during, url.clone(), status, headers, retry_after);
         loop {
             match response.chunk().await {
@@ -435,12 +275,32 @@ impl Client {
                 Ok(Some(chunk)) => reply.body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) => {
-                    reply.cut = Some(unreachable(reach::broken(&error)));
+                    let (host, cause) = (reach::host(url), reach::broken(&error));
+                    reply.cut = Some(AcmeError::Unreachable { during, host, cause });
                     break;
                 }
             }
         }
-        Ok(reply)
+        reply
+    }
+}
+
+/// How long to pause before the next try, how many tries it is worth in all, and what to say
+/// when there is none; an error where another try cannot help or would not be safe.
+fn outlook(
+    trouble: Trouble,
+    ask: &Ask<'_>,
+    pace: &mut Pace,
+) -> Result<(Duration, u32, AcmeError), AcmeError> {
+    match trouble {
+        Trouble::BadNonce(_, error) | Trouble::Refused(error) => Err(error),
+        Trouble::Lost(_, cause) if !ask.is_repeatable() => {
+            Err(AcmeError::ReplyLost { during: ask.during(), cause: Box::new(cause) })
+        }
+        Trouble::Wait(wait, error) => Ok((pace.next(Some(wait)), u32::MAX, error)),
+        Trouble::NoConnection(error) => Ok((pace.next(None), CONNECT_TRIES, error)),
+        Trouble::Busy(error) => Ok((pace.next(None), TRIES, error)),
+        Trouble::Lost(wait, error) => Ok((pace.next(wait), TRIES, error)),
     }
 }
 
@@ -455,25 +315,8 @@ fn can_be_waited_out(error: &AcmeError) -> bool {
     }
 }
 
-fn out_of_time(during: Operation) -> AcmeError {
+pub(super) fn out_of_time(during: Operation) -> AcmeError {
     AcmeError::Deadline { waiting_for: format!("the reply to {during}"), failures: Vec::new() }
-}
-
-impl fmt::Debug for CaEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CaEndpoint")
-            .field("directory", &self.directory.as_str())
-            .field("ca_bundle", &self.ca_bundle.is_some())
-            .field("proxy", &self.proxy.as_ref().map(reach::host))
-            .field("user_agent", &self.user_agent)
-            .finish()
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.inner.endpoint.directory)
-    }
 }
 
 #[cfg(test)]
@@ -650,66 +493,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_listens_there() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let endpoint = CaEndpoint {
-            directory: format!("https://127.0.0.1:{port}/").parse().unwrap(),
-            ca_bundle: None,
-            proxy: None,
-            user_agent: "dns01-test".to_owned(),
-        };
-        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
-        let error = client.directory().await.unwrap_err();
-        assert!(matches!(error, AcmeError::Unreachable { cause: Unreachable::Refused, .. }), "{error:?}");
-        assert!(error.hint().unwrap().contains("firewall"));
-    }
-
-    #[test]
-    fn the_password_of_a_proxy_is_never_shown() {
-        let endpoint = CaEndpoint {
-            directory: "https://ca.example/directory".parse().unwrap(),
-            ca_bundle: None,
-            proxy: Some("http://user:hunter2@proxy.example:3128".parse().unwrap()),
-            user_agent: "dns01-test".to_owned(),
-        };
-        let shown = format!("{endpoint:?}");
-        assert!(shown.contains("proxy.example:3128") && !shown.contains("hunter2"), "{shown}");
-    }
-
-    #[tokio::test]
-    async fn a_dead_proxy_is_named_in_place_of_the_ca() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let endpoint = CaEndpoint {
-            directory: "https://ca.example/directory".parse().unwrap(),
-            ca_bundle: None,
-            proxy: Some(format!("http://user:hunter2@127.0.0.1:{port}").parse().unwrap()),
-            user_agent: "dns01-test".to_owned(),
-        };
-        let client = Client::new(endpoint, Limits::default(), Clock::system()).unwrap();
-        let error = client.directory().await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "no reply from `ca.example` to the request for its directory: the proxy failed \
-                 (`127.0.0.1:{port}`: the connection was refused)"
-            )
-        );
-        assert!(!format!("{error:?}").contains("hunter2"));
-    }
-
-    #[tokio::test]
-    async fn plain_http_to_another_machine_is_refused() {
-        let endpoint = CaEndpoint {
-            directory: "http://ca.example/directory".parse().unwrap(),
-            ca_bundle: None,
-            proxy: None,
-            user_agent: "dns01-test".to_owned(),
-        };
-        let error = Client::new(endpoint, Limits::default(), Clock::system()).unwrap_err();
-        assert!(matches!(error, AcmeError::Configuration { .. }), "{error:?}");
-    }
-
-    #[tokio::test]
     async fn a_request_carries_what_the_rfc_wants() {
         let ca = FakeCa::start(|asked| {
             Answer::json(201, &order(&asked.base, "pending")).with("location", "order/7")
@@ -721,21 +504,5 @@ mod tests {
         assert_eq!(asked.protected["url"], format!("{}/new-order", ca.base));
         assert_eq!(asked.protected["kid"], format!("{}/account/1", ca.base));
         assert_eq!(asked.payload["identifiers"][0]["value"], "a.test");
-    }
-
-    #[tokio::test]
-    async fn renewal_advice_is_asked_for_unsigned() {
-        let ca = FakeCa::start(|_| {
-            let window =
-                r#"{"suggestedWindow":{"start":"2026-01-02T00:00:00Z","end":"2026-01-03T00:00:00Z"}}"#;
-            Answer::text(200, "application/json", window).with("retry-after", "7200")
-        })
-        .await;
-        let id: CertificateId = serde_json::from_str(r#""aYhb.AIdl""#).unwrap();
-        let info = ca.client().renewal_info(&id).await.unwrap();
-        assert_eq!(info.ask_again, Duration::from_secs(7200));
-        let asked = ca.seen();
-        assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/renewal-info/aYhb.AIdl"));
-        assert!(asked[0].protected.is_null());
     }
 }
