@@ -13,7 +13,8 @@
 //! | `message`, `datagram`, `pipeline`, `query` | one question to one server, over UDP and TCP |
 //! | `resolver`, `stream`, `https`, `resolving` | one question to one resolver, also over TLS and HTTPS |
 //! | `recursive`, `survey`, `flight` | things found out by resolvers; several servers; one look-up for many |
-//! | `zones`, `delegation`, `alias`, `configured` | zones of ours; zone cuts and their servers; CNAME and DNAME; all that by configuration |
+//! | `zones`, `delegation`, `zone_cut` | zones of ours; the servers of a zone; the cuts below it |
+//! | `alias`, `place`, `configured` | CNAME and DNAME; what stands at one name; all that by configuration |
 //! | `answer`, `standing` | what an answer says; what all answers mean. No network |
 //! | `probe` | what each name server says over each transport |
 //! | `watcher`, `propagation`, `resolved` | one watcher a zone; a wait at its servers; a wait at resolvers |
@@ -30,6 +31,7 @@ mod flight;
 mod https;
 mod message;
 mod pipeline;
+mod place;
 mod probe;
 mod progress;
 mod propagation;
@@ -45,6 +47,7 @@ mod standing;
 mod stream;
 mod survey;
 mod watcher;
+mod zone_cut;
 mod zones;
 
 pub use alias::{Hop, Location, LocationWarning};
@@ -269,7 +272,7 @@ impl Dns {
     /// # Errors
     /// [`DnsError`]: nobody to ask, or no answer.
     pub async fn zone_of(&self, name: &Fqdn) -> Result<Arc<ZoneServers>, DnsError> {
-        alias::descend(&self.inner, name).await
+        zone_cut::descend(&self.inner, name).await
     }
 
     /// Asks every address of a zone's servers, over UDP and over TCP, whether it serves the zone.

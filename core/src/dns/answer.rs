@@ -77,6 +77,13 @@ impl TxtAnswer {
             zone,
         }
     }
+
+    /// True if the answer is about the name, from somebody who knows it.
+    pub(super) fn is_usable(&self) -> bool {
+        let known =
+            matches!(self.code, ResponseCode::NoError | ResponseCode::NXDomain | ResponseCode::YXDomain);
+        known || !self.aliases.is_empty()
+    }
 }
 
 fn owner_of(records: &[Record], record_type: RecordType) -> Option<Name> {

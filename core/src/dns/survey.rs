@@ -1,6 +1,6 @@
 //! One question to several servers of a zone.
 
-use super::answer::{code_name, shown_name};
+use super::answer::{TxtAnswer, code_name, shown_name};
 use super::delegation::ZoneServers;
 use super::message::{QueryError, Question, Reply};
 use super::query::QueryClient;
@@ -11,7 +11,7 @@ use dns01_provider::name::ZoneName;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -101,6 +101,21 @@ pub(super) async fn ask_first<T>(
     })
 }
 
+/// The TXT records of `name`, as the first of `servers` tells that knows the name.
+pub(super) async fn ask_txt(
+    client: &QueryClient,
+    servers: &ZoneServers,
+    name: &Name,
+) -> Result<TxtAnswer, DnsError> {
+    let question = Question::new(name.clone(), RecordType::TXT);
+    let addresses =
+        servers.addresses().map(|(server, address)| (server.to_owned(), address)).collect::<Vec<_>>();
+    ask_first(client, servers.zone.as_str(), addresses, &question, |reply| {
+        Some(TxtAnswer::read(name, &reply.message)).filter(TxtAnswer::is_usable)
+    })
+    .await
+}
+
 /// The lesser of the SOA record's own TTL and its MINIMUM (RFC 2308 §5).
 pub(super) async fn negative_ttl(client: &QueryClient, zone: &ZoneServers) -> Option<Duration> {
     let question = Question::new(answer::wire_name(zone.zone.apex()), RecordType::SOA);
@@ -142,7 +157,7 @@ pub(super) fn said(result: &Result<Reply, QueryError>) -> String {
 }
 
 /// What an answer says of the alias, in a few words.
-pub(super) fn said_of_alias(answer: &answer::TxtAnswer) -> String {
+pub(super) fn said_of_alias(answer: &TxtAnswer) -> String {
     match answer.aliases.first() {
         Some(alias) => format!("alias of `{}`", shown_name(&alias.to)),
         None => "no alias".to_owned(),
