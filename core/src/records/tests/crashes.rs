@@ -9,6 +9,8 @@ use crate::store::tests::at_each_commit;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many stories are told; each takes its course from its number.
 const STORIES: u64 = 48;

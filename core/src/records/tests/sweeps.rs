@@ -1,0 +1,90 @@
+//! What the dead left, and what is still held at the end.
+
+use super::*;
+use std::path::Path;
+
+#[tokio::test]
+async fn what_the_dead_left_is_swept_and_what_the_living_hold_is_not() {
+    let (directory, records, service) = fresh().await;
+    let _living = hold(&records, "living", "1").await.unwrap();
+    killed_with(directory.path(), &service, "killed").await;
+    assert_eq!(service.everything(&zone().name).len(), 2);
+    let swept = records.sweep().await.unwrap();
+    assert_eq!(swept, Swept { removed: 1, left: Vec::new() });
+    let left = service.everything(&zone().name);
+    assert_eq!(left, [(fqdn("living"), value("1"))]);
+    assert!(records.0.store.dead_owners().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_belongs_to_an_unknown_credential_is_kept_and_reported() {
+    let (directory, records, service) = fresh().await;
+    killed_with(directory.path(), &service, "killed").await;
+    let stranger = Records::new(records.0.store.clone(), [], TaskTracker::new(), &CancellationToken::new());
+    let swept = stranger.sweep().await.unwrap();
+    assert_eq!((swept.removed, swept.left.len()), (0, 1));
+    assert!(swept.left[0].reason.contains("memory"), "{}", swept.left[0].reason);
+    assert_eq!(records.sweep().await.unwrap().removed, 1);
+}
+
+#[tokio::test]
+async fn what_could_not_be_removed_is_removed_by_the_next_sweep() {
+    let (_directory, records, service) = fresh().await;
+    let hold = hold(&records, "a", "1").await.unwrap();
+    service.misbehave(Fault::Refuse(refusal(ProviderErrorKind::Permission)));
+    let released = hold.release(PATIENCE).await;
+    assert_eq!((released.removed, released.left.len()), (0, 1));
+    assert!(released.left[0].reason.contains("not today"), "{}", released.left[0].reason);
+    assert_eq!(records.list().await.unwrap().len(), 1);
+    assert_eq!(records.sweep().await.unwrap().removed, 1);
+    emptied(&records).await;
+    assert!(service.everything(&zone().name).is_empty());
+}
+
+#[tokio::test]
+async fn an_end_removes_what_is_held_and_takes_no_more() {
+    let (_directory, records, service) = fresh().await;
+    let held = hold(&records, "a", "1").await.unwrap();
+    let _lost = records.announce();
+    let swept = records.shutdown(PATIENCE).await.unwrap();
+    assert_eq!(swept, Swept { removed: 1, left: Vec::new() });
+    assert!(service.everything(&zone().name).is_empty());
+    assert!(matches!(hold(&records, "b", "1").await, Err(RecordsError::ShuttingDown)));
+    drop(held);
+    emptied(&records).await;
+}
+
+#[tokio::test]
+async fn an_end_that_takes_too_long_says_what_is_left() {
+    let (_directory, records, service) = fresh().await;
+    let _held = hold(&records, "a", "1").await.unwrap();
+    service.misbehave(Fault::Slow(Duration::from_secs(3600)));
+    let swept = records.shutdown(Duration::from_millis(100)).await.unwrap();
+    assert_eq!(swept.removed, 0);
+    assert_eq!(swept.left[0].name, fqdn("a"));
+    assert_eq!(records.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_writers_end_when_all_is_done() {
+    let (_directory, records, _service) = fresh().await;
+    let (store, service) = (records.0.store.clone(), MemoryProvider::new([zone().name]));
+    let tracker = TaskTracker::new();
+    let credential = Credential::new(credential_name(), Arc::new(service.clone()));
+    let records = Records::new(store, [credential], tracker.clone(), &CancellationToken::new());
+    let held = hold(&records, "a", "1").await.unwrap();
+    drop((records, held));
+    tracker.close();
+    tokio::time::timeout(PATIENCE, tracker.wait()).await.unwrap();
+    assert!(service.everything(&zone().name).is_empty());
+}
+
+/// A process that publishes a value and is killed.
+async fn killed_with(directory: &Path, service: &MemoryProvider, label: &'static str) {
+    let (directory, service) = (directory.to_path_buf(), service.clone());
+    killed_process(move || async move {
+        let records = records_over(open(&directory).await, &service);
+        std::mem::drop(hold(&records, label, "1").await.unwrap());
+    })
+    .await;
+}
