@@ -8,7 +8,7 @@
 //! | [`envelope`] | private keys, sealed before they are written |
 //! | [`owner`] | which processes are alive |
 //! | [`leases`] | who may do what only one may do at a time |
-//! | [`accounts`], [`certificates`], [`orders`] | the rows |
+//! | [`accounts`], [`certificates`], [`versions`], [`orders`] | the rows |
 //!
 //! Only what we alone know is stored; the rest is asked of the CA again.
 
@@ -21,14 +21,16 @@ mod error;
 pub mod leases;
 pub mod orders;
 pub mod owner;
+pub mod versions;
 
 pub use accounts::{Account, AccountName, AccountStatus};
-pub use certificates::{Certificate, Failure, NewVersion, RenewalInformation, Version, VersionSummary};
+pub use certificates::{Certificate, Failure, RenewalInformation};
 pub use envelope::KeyBytes;
 pub use error::StoreError;
 pub use leases::Lease;
 pub use orders::{BackOff, NewOrder, Order, OrderId, OrderState};
 pub use owner::{Owner, OwnerId};
+pub use versions::{NewVersion, Version, VersionSummary};
 
 use crate::clock::Clock;
 use commit::Commits;

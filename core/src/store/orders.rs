@@ -1,7 +1,7 @@
 //! Orders in progress, with the plan that only we know, and the last ones that ended.
 
-use super::certificates::{NewVersion, add_version};
 use super::envelope::{KeyBytes, Place};
+use super::versions::{NewVersion, add_version};
 use super::{AccountName, Store, StoreError, timestamp};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
