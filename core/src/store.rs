@@ -8,11 +8,12 @@
 //! | [`envelope`] | private keys, sealed before they are written |
 //! | [`owner`] | which processes are alive |
 //! | [`leases`] | who may do what only one may do at a time |
-//! | [`accounts`], [`certificates`], [`versions`], [`orders`] | the rows |
+//! | [`accounts`], [`certificates`], [`versions`], [`orders`], [`back_offs`] | the rows |
 //!
 //! Only what we alone know is stored; the rest is asked of the CA again.
 
 pub mod accounts;
+pub mod back_offs;
 pub mod certificates;
 mod commit;
 mod database;
@@ -24,11 +25,12 @@ pub mod owner;
 pub mod versions;
 
 pub use accounts::{Account, AccountName, AccountStatus};
+pub use back_offs::BackOff;
 pub use certificates::{Certificate, Failure, RenewalInformation};
 pub use envelope::KeyBytes;
 pub use error::StoreError;
 pub use leases::Lease;
-pub use orders::{BackOff, NewOrder, Order, OrderId, OrderState};
+pub use orders::{NewOrder, Order, OrderId, OrderState};
 pub use owner::{Owner, OwnerId};
 pub use versions::{NewVersion, Version, VersionSummary};
 

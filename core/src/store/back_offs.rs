@@ -1,0 +1,74 @@
+//! Until when a CA wants to be left alone.
+
+use super::{Store, StoreError, timestamp};
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+/// Until when a CA wants to be left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackOff {
+    /// Not before this.
+    pub until: Timestamp,
+    /// What it said.
+    pub reason: String,
+}
+
+impl Store {
+    /// Until when the CA behind `directory` wants to be left alone; `None` when it does not,
+    /// or when that time is over.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    pub async fn back_off(&self, directory: &str) -> Result<Option<BackOff>, StoreError> {
+        let row = sqlx::query("SELECT until, reason FROM ca_back_offs WHERE ca = $1 AND until > $2")
+            .bind(directory.to_owned())
+            .bind(self.clock().seconds())
+            .fetch_optional(self.reads())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(BackOff { until: timestamp(row.try_get(0)?), reason: row.try_get(1)? }))
+    }
+
+    /// Stores that the CA behind `directory` wants to be left alone.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn set_back_off(&self, directory: &str, back_off: &BackOff) -> Result<(), StoreError> {
+        let (directory, back_off) = (directory.to_owned(), back_off.clone());
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO ca_back_offs (ca, until, reason) VALUES ($1, $2, $3) \
+                     ON CONFLICT (ca) DO UPDATE SET until = $2, reason = $3",
+                )
+                .bind(directory)
+                .bind(back_off.until.as_second())
+                .bind(back_off.reason)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::temporary;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_back_off_ends_by_itself() {
+        let (_directory, store) = temporary().await;
+        let now = store.clock().now();
+        let ca = "https://ca.test/directory";
+        let back_off =
+            BackOff { until: now + jiff::SignedDuration::from_secs(60), reason: "busy".to_owned() };
+        store.set_back_off(ca, &back_off).await.unwrap();
+        assert_eq!(store.back_off(ca).await.unwrap(), Some(back_off.clone()));
+        store.set_back_off(ca, &BackOff { until: now, ..back_off }).await.unwrap();
+        assert_eq!(store.back_off(ca).await.unwrap(), None);
+    }
+}
