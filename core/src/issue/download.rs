@@ -82,6 +82,7 @@ impl Downloaded {
         let files = FileSet {
             private_key: match &self.subject {
                 Subject::Key(key) => Some(key.pem()),
+        request: run.request.remembered.clone(),
                 Subject::Request { .. } => None,
             },
             certificate: self.chain.leaf_pem(),

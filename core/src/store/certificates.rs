@@ -59,8 +59,9 @@ pub struct Failure {
 }
 
 impl Store {
-    /// Remembers what is asked for under `name`, in place of what was remembered before.
-    /// Versions, renewal information and failures stay.
+    /// Remembers what is asked for under `name`, so that it can be gone on with. What has brought
+    /// a certificate is what is renewed: it stays until another request has brought one
+    /// ([`complete_order`](Self::complete_order)).
     ///
     /// # Errors
     /// The store cannot be written.
@@ -77,7 +78,8 @@ impl Store {
                 sqlx::query(
                     "INSERT INTO certificates (name, names, request, created, current_version) \
                      VALUES ($1, $2, $3, $4, 0) \
-                     ON CONFLICT (name) DO UPDATE SET names = $2, request = $3",
+                     ON CONFLICT (name) DO UPDATE SET names = $2, request = $3 \
+                     WHERE certificates.current_version = 0",
                 )
                 .bind(name)
                 .bind(names)

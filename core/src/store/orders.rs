@@ -396,6 +396,7 @@ mod tests {
             issuer: "Test CA".to_owned(),
             account: order.account.clone(),
             renewal_id: Some("aki.serial".to_owned()),
+            request: "{\"key\":\"ec256\"}".to_owned(),
         }
     }
 
@@ -441,6 +442,22 @@ mod tests {
         let again = store.complete_order(&plan.id, "example", &version(&plan), "[1]").await;
         assert!(matches!(again, Err(StoreError::Missing { .. })), "{again:?}");
         assert_eq!(store.versions("example").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_brought_a_certificate_stays_until_another_request_brings_one() {
+        let (_directory, store) = remembering().await;
+        let asked = async |request: &str| {
+            let names = ["example.com".to_owned(), "typo.example.com".to_owned()];
+            store.remember_certificate("example", &names, request).await.unwrap();
+            store.certificate("example").await.unwrap().unwrap()
+        };
+        assert_eq!(asked("first").await.request, "first");
+        let plan = plan(&["example.com"]);
+        store.begin_order(&plan).await.unwrap();
+        store.complete_order(&plan.id, "example", &version(&plan), "[]").await.unwrap();
+        let kept = asked("second").await;
+        assert_eq!((kept.request, kept.names), (version(&plan).request, version(&plan).names));
     }
 
     #[tokio::test]

@@ -78,6 +78,8 @@ pub struct NewVersion {
     pub account: AccountName,
     /// The CA's name for it in renewal information (RFC 9773 §4.1).
     pub renewal_id: Option<String>,
+    /// What was asked for, as [`Store::remember_certificate`] takes it: from now on it is renewed.
+    pub request: String,
 }
 
 impl Store {
@@ -172,6 +174,7 @@ pub(super) async fn add_version(
     key_sealed: Option<Vec<u8>>,
     now: i64,
 ) -> Result<i64, StoreError> {
+    let names = serde_json::json!(version.names).to_string();
     let row = sqlx::query(
         "INSERT INTO certificate_versions (name, number, order_id, chain_pem, key_sealed, not_before, \
          not_after, serial, issuer, ca, account_label, renewal_id, issued_at, names, key_type) \
@@ -190,19 +193,21 @@ pub(super) async fn add_version(
     .bind(version.account.label)
     .bind(version.renewal_id)
     .bind(now)
-    .bind(serde_json::json!(version.names).to_string())
+    .bind(names.clone())
     .bind(version.key_type)
     .fetch_one(&mut *connection)
     .await?;
     let number = row.try_get(0)?;
     let updated = sqlx::query(
-        "UPDATE certificates SET current_version = $2, renewal_start = NULL, renewal_end = NULL, \
+        "UPDATE certificates SET current_version = $2, names = $3, request = $4, renewal_start = NULL, renewal_end = NULL, \
          renewal_chosen = NULL, renewal_explanation = NULL, renewal_next_look = NULL, \
          failing_since = NULL, failed_attempts = NULL, next_try = NULL, last_error = NULL, \
          stale_until = NULL WHERE name = $1",
     )
     .bind(name.to_owned())
     .bind(number)
+    .bind(names)
+    .bind(version.request)
     .execute(connection)
     .await?;
     if updated.rows_affected() == 0 {
@@ -251,6 +256,7 @@ pub(super) mod tests {
             issuer: "Test CA".to_owned(),
             account: account(),
             renewal_id: None,
+            request: "{}".to_owned(),
         }
     }
 
