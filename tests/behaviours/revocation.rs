@@ -18,10 +18,14 @@ fn stand(rig: &Rig) -> Stand {
 impl Stand {
     /// Obtains a certificate by flags and returns its serial.
     fn issue(&self, rig: &Rig) -> String {
+        self.issue_with(rig, &[])
+    }
+
+    fn issue_with(&self, rig: &Rig, more: &[&str]) -> String {
         let (directory, bundle) = (self.pebble.directory(), rig.ca_bundle());
         let line = ["issue", "-d", self.zone.name(), "--dns", "rfc2136", "--json", "--agree-tos"];
         let ca = ["--server", &directory, "--ca-bundle", bundle.to_str().unwrap()];
-        let issued = self.program.run([&line[..], &ca].concat()).succeeded().document();
+        let issued = self.program.run([&line[..], &ca, more].concat()).succeeded().document();
         issued["certificates"][0]["serial"].as_str().unwrap().to_owned()
     }
 
@@ -64,6 +68,19 @@ fn a_certificate_is_revoked_by_its_own_key() {
     let line = ["revoke", stand.zone.name(), "--by-certificate-key", "--reason", "key-compromise"];
     let _ = stand.program.run(line).succeeded();
     assert_eq!(stand.status(&serial), ("Revoked".to_owned(), 1));
+}
+
+#[test]
+fn the_key_of_a_revoked_certificate_is_not_used_again() {
+    let rig = Rig::get();
+    let stand = stand(rig);
+    let _ = stand.issue_with(rig, &["--reuse-key"]);
+    let key = std::fs::read(stand.file("privkey.pem")).unwrap();
+    let _ = stand.program.run(["renew", "--force", stand.zone.name()]).succeeded();
+    assert_eq!(std::fs::read(stand.file("privkey.pem")).unwrap(), key);
+    let _ = stand.program.run(["revoke", stand.zone.name(), "--reason", "key-compromise"]).succeeded();
+    let _ = stand.program.run(["renew"]).succeeded().says("its key is not used again");
+    assert_ne!(std::fs::read(stand.file("privkey.pem")).unwrap(), key);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) async fn resume_or_plan(run: &Run<'_>) -> Result<Stage, IssueError> {
 async fn resume(run: &Run<'_>, open: store::Order) -> Result<Option<Stage>, IssueError> {
     let give_up = async |why: &str| run.context.store.fail_order(&open.plan.id, why, "[]").await;
     let subject = match subject_of(&open.plan)? {
-        Some(subject) if is_still_wanted(run, &open.plan, &subject) => subject,
+        Some(subject) if is_still_wanted(run, &open.plan, &subject).await? => subject,
         _ => {
             give_up("something else is wanted now").await?;
             return Ok(None);
@@ -131,13 +131,26 @@ fn subject_of(plan: &store::NewOrder) -> Result<Option<Subject>, IssueError> {
     }
 }
 
-fn is_still_wanted(run: &Run<'_>, plan: &store::NewOrder, subject: &Subject) -> bool {
+async fn is_still_wanted(
+    run: &Run<'_>,
+    plan: &store::NewOrder,
+    subject: &Subject,
+) -> Result<bool, IssueError> {
     let same_key = match (subject, &run.request.csr) {
-        (Subject::Key(key), None) => key.key_type() == Some(run.request.certificate.key),
+        (Subject::Key(key), None) => {
+            key.key_type() == Some(run.request.certificate.key) && !is_given_up(run, key).await?
+        }
         (Subject::Request { der, .. }, Some(csr)) => der == csr.der(),
         _ => false,
     };
-    same_key && plan.profile == run.profile()
+    Ok(same_key && plan.profile == run.profile())
+}
+
+/// True for the present certificate's key, if that is not to be used again.
+async fn is_given_up(run: &Run<'_>, key: &CertificateKey) -> Result<bool, IssueError> {
+    let Some(version) = current_version(run).await? else { return Ok(false) };
+    let present = version.key.is_some_and(|present| present.expose() == key.pkcs8().as_slice());
+    Ok(present && (version.summary.revoked_at.is_some() || !run.request.certificate.reuse_key))
 }
 
 pub(super) fn identifiers(names: &[String]) -> Vec<Identifier> {
@@ -186,7 +199,8 @@ async fn plan(run: &Run<'_>) -> Result<(store::NewOrder, Subject), IssueError> {
     Ok((plan, subject))
 }
 
-/// A new key, or the present one where the user wants it kept.
+/// A new key, or the present one where the user wants it kept. Why a certificate was revoked is
+/// not written down: its key may be in the wrong hands.
 async fn key(run: &Run<'_>) -> Result<CertificateKey, IssueError> {
     let wanted = &run.request.certificate;
     if wanted.reuse_key
@@ -206,6 +220,10 @@ async fn current_version(run: &Run<'_>) -> Result<Option<store::Version>, IssueE
     match certificate.and_then(|certificate| certificate.current) {
         Some(current) => Ok(run.context.store.version(run.certificate(), current.number).await?),
         None => Ok(None),
+        if version.summary.revoked_at.is_some() {
+            run.events.warn("the present certificate is revoked, so its key is not used again");
+            return Ok(CertificateKey::generate(wanted.key).await?);
+        }
     }
 }
 
