@@ -3,6 +3,7 @@
 
 mod bench;
 mod bodies;
+mod dead_orders;
 mod failed_validations;
 mod lost_replies;
 mod preauthorization;

@@ -313,10 +313,19 @@ impl AcmeError {
         Some(hint.to_owned())
     }
 
-    /// True if what was asked about is not there any more, or was never ours.
+    /// True if the CA will not do what was asked, however often it is asked.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Problem { problem, .. } if matches!(problem.status, 404 | 410))
+    pub fn is_refusal(&self) -> bool {
+        let Self::Problem { problem, .. } = self else { return false };
+        let later = matches!(
+            problem.kind,
+            ProblemKind::BadNonce
+                | ProblemKind::OrderNotReady
+                | ProblemKind::RateLimited
+                | ProblemKind::ServerInternal
+                | ProblemKind::UserActionRequired
+        );
+        (400..500).contains(&problem.status) && !matches!(problem.status, 408 | 429) && !later
     }
 
     /// True if the same call may succeed later without anyone doing anything.

@@ -26,15 +26,24 @@ impl Finalized {
         let Self { id, order, subject, resumed } = self;
         run.begin_certificate();
         let order = run.account.wait_valid(order).await?;
-        let pem = run.account.download(&order, run.preferred_chain()).await?;
+        let pem = match run.account.download(&order, run.preferred_chain()).await {
+            // An earlier run was refused as well, or it would not have come to this one.
+            Err(error) if resumed && error.is_refusal() => {
+                run.give_up(&id, &error.to_string()).await?;
+                return Err(error.into());
+            }
+            downloaded => downloaded?,
+        };
         let checked = CertificateChain::parse_and_check(&pem, &subject.public_key(), &run.names, run.now());
         let chain = match checked {
             Ok(chain) => chain,
             Err(error) => {
                 let spoilt = matches!(error, CertificateError::Empty | CertificateError::Malformed(_));
-                // What was spoilt on its way may come whole the next time. Of anything else, and
-                // of what is spoilt twice, nothing can come any more: the next try orders anew.
-                if resumed || !spoilt {
+                // What was spoilt on its way may come whole the next time, and what is not valid
+                // yet will be, or this machine's clock is behind. Of anything else, and of what is
+                // spoilt twice, nothing can come any more: the next try orders anew.
+                let early = matches!(error, CertificateError::NotYetValid { .. });
+                if !early && (resumed || !spoilt) {
                     run.give_up(&id, &error.to_string()).await?;
                 }
                 return Err(IssueError::Certificate(error));
@@ -73,6 +82,7 @@ fn new_version(run: &Run<'_>, chain: &CertificateChain, subject: &Subject) -> Ne
         issuer: chain.issuer.clone(),
         account: run.account_name.clone(),
         renewal_id: chain.id.as_ref().map(ToString::to_string),
+        request: run.request.remembered.clone(),
     }
 }
 
@@ -82,7 +92,6 @@ impl Downloaded {
         let files = FileSet {
             private_key: match &self.subject {
                 Subject::Key(key) => Some(key.pem()),
-        request: run.request.remembered.clone(),
                 Subject::Request { .. } => None,
             },
             certificate: self.chain.leaf_pem(),

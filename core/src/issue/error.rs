@@ -230,6 +230,11 @@ impl IssueError {
             Self::Acme(error) | Self::Validation { error, .. } => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
+            Self::Certificate(CertificateError::NotYetValid { .. }) => Some(
+                "is this machine's clock right? `dns01 check` compares it with the CA's; run the same \
+                 again then, and this certificate is taken"
+                    .to_owned(),
+            ),
             Self::Certificate(_) => Some(
                 "the old files are untouched; run it again, and tell the CA if it happens again".to_owned(),
             ),

@@ -31,7 +31,14 @@ impl Ready {
             Subject::Key(key) => key.request(&run.names)?,
             Subject::Request { der, .. } => der.clone(),
         };
-        let order = run.account.finalize(&order, &request).await?;
+        let order = match run.account.finalize(&order, &request).await {
+            // Asked again with the same key and names, the CA would say the same.
+            Err(error) if error.is_refusal() => {
+                run.give_up(&id, &error.to_string()).await?;
+                return Err(error.into());
+            }
+            finalized => finalized?,
+        };
         Ok(Stage::Finalized(Finalized { id, order, subject, resumed: false }))
     }
 }

@@ -89,19 +89,25 @@ async fn resume(run: &Run<'_>, open: store::Order) -> Result<Option<Stage>, Issu
     let order = match &open.url {
         Some(url) => match run.account.fetch_order(&parse_url(url)?).await {
             Ok(order) => order,
-            Err(error) if error.is_gone() => {
-                give_up("the CA has forgotten it").await?;
+            // Forgotten, or of another account.
+            Err(error) if error.is_refusal() => {
+                give_up(&format!("the CA does not show it any more: {error}")).await?;
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
         },
         // The crash came between newOrder and its reply.
-        None => match run.account.find_open_order(&identifiers(&run.names)).await? {
-            OpenOrder::Found(order) => *order,
-            OpenOrder::None | OpenOrder::NotListed => {
+        None => match run.account.find_open_order(&identifiers(&run.names)).await {
+            Ok(OpenOrder::Found(order)) => *order,
+            Ok(OpenOrder::None | OpenOrder::NotListed) => {
                 give_up("interrupted before the CA told its address").await?;
                 return Ok(None);
             }
+            Err(error) if error.is_refusal() => {
+                give_up(&format!("the CA does not list its orders: {error}")).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
         },
     };
     run.context.store.set_order_url(&open.plan.id, order.url.as_str()).await?;
@@ -111,7 +117,14 @@ async fn resume(run: &Run<'_>, open: store::Order) -> Result<Option<Stage>, Issu
             give_up("the CA calls it invalid").await?;
             Ok(None)
         }
-        _ => stage_of(run, id, order, subject).await.map(Some),
+        _ => match stage_of(run, id, order, subject).await? {
+            // Some CAs leave an order pending of which nothing can come any more.
+            Stage::Ordered(ordered) if ordered.pending.iter().any(|one| one.status.is_dead()) => {
+                give_up("one of its authorizations is of no more use").await?;
+                Ok(None)
+            }
+            stage => Ok(Some(stage)),
+        },
     }
 }
 
@@ -207,6 +220,10 @@ async fn key(run: &Run<'_>) -> Result<CertificateKey, IssueError> {
         && let Some(version) = current_version(run).await?
         && let Some(key) = version.key
     {
+        if version.summary.revoked_at.is_some() {
+            run.events.warn("the present certificate is revoked, so its key is not used again");
+            return Ok(CertificateKey::generate(wanted.key).await?);
+        }
         let key = CertificateKey::from_pkcs8(key.expose())?;
         if key.key_type() == Some(wanted.key) {
             return Ok(key);
@@ -220,10 +237,6 @@ async fn current_version(run: &Run<'_>) -> Result<Option<store::Version>, IssueE
     match certificate.and_then(|certificate| certificate.current) {
         Some(current) => Ok(run.context.store.version(run.certificate(), current.number).await?),
         None => Ok(None),
-        if version.summary.revoked_at.is_some() {
-            run.events.warn("the present certificate is revoked, so its key is not used again");
-            return Ok(CertificateKey::generate(wanted.key).await?);
-        }
     }
 }
 

@@ -28,3 +28,16 @@ fn a_wrong_certificate_is_refused_by_name_and_the_old_files_stay() {
         assert_ne!(bench.files(), old);
     });
 }
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_taken_later_and_not_ordered_again() {
+    let bench = Bench::new();
+    bench.ca.fault(Endpoint::Certificate, Nth::Times(2), Fault::Chain(WrongChain::NotYetValid));
+    for _ in 0..2 {
+        let outcome = bench.issue(&["--force"]).failed_with(1).says("id=certificate-refused");
+        let _ = outcome.says("is valid only from 2199-01-01").says("hint: is this machine's clock right?");
+    }
+    let _ = bench.issue(&["--force"]).succeeded();
+    assert_eq!((bench.ca.orders(), bench.ca.certificates()), (1, 1));
+    bench.nothing_left();
+}

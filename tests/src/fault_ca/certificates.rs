@@ -76,6 +76,12 @@ impl Authority {
                 leaf.0.not_after = date_time_ymd(2001, 1, 1);
                 leaf.sign(&real.key, self)?.pem() + self.pem()
             }
+            WrongChain::NotYetValid => {
+                let mut leaf = Leaf::for_names(real.names);
+                leaf.0.not_before = date_time_ymd(2199, 1, 1);
+                leaf.0.not_after = date_time_ymd(2200, 1, 1);
+                leaf.sign(&real.key, self)?.pem() + self.pem()
+            }
             WrongChain::Foreign => blocks[0].clone() + self.pem(),
             WrongChain::PrivateKeyInside => {
                 let key = key()?.serialize_pem();
@@ -188,6 +194,7 @@ mod tests {
         assert_eq!(wrong(WrongChain::OtherKey), (names.clone(), false, true, true));
         assert_eq!(wrong(WrongChain::OtherNames), (vec!["other.invalid".to_owned()], true, true, true));
         assert_eq!(wrong(WrongChain::Expired), (names.clone(), true, false, true));
+        assert_eq!(wrong(WrongChain::NotYetValid), (names.clone(), true, false, true));
         assert_eq!(wrong(WrongChain::Foreign), (names, true, true, false));
     }
 

@@ -215,8 +215,9 @@ impl Exchange {
     async fn refuse(&self, fault: &Fault) -> Result<Reply, Ending> {
         match fault {
             Fault::StatusBefore(status, retry_after) => Ok(refusal(*status, retry_after)),
+            Fault::ProblemBefore(status, kind) => Ok(Reply::problem(code(*status), kind, SCRIPTED)),
             Fault::BadNonce => {
-                let problem = Reply::problem(StatusCode::BAD_REQUEST, "badNonce", "the script says so");
+                let problem = Reply::problem(StatusCode::BAD_REQUEST, "badNonce", SCRIPTED);
                 Ok(problem.with(REPLAY_NONCE, &self.nonce().await?))
             }
             Fault::Redirect(status, to) => {
@@ -244,6 +245,7 @@ impl Exchange {
             Fault::OneByteASecond => return Ok(reply.delivered(Delivery::OneByteASecond)),
             Fault::SilentBody => return Ok(reply.delivered(Delivery::Silent)),
             Fault::EndlessProcessing => reply.edit_json(keep_processing),
+            Fault::EndlessPending => reply.edit_json(keep_pending),
             Fault::WrongContentType => {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             }
@@ -252,12 +254,17 @@ impl Exchange {
                 let chain = String::from_utf8_lossy(&reply.body);
                 reply.body = self.authority.wrong(&chain, *wrong).map_err(|_| Ending::Close)?.into();
             }
-            Fault::ResetBefore | Fault::StatusBefore(..) | Fault::BadNonce | Fault::Redirect(..) => {}
+            Fault::ResetBefore
+            | Fault::StatusBefore(..)
+            | Fault::ProblemBefore(..)
+            | Fault::BadNonce
+            | Fault::Redirect(..) => {}
         }
         Ok(reply)
     }
 }
 
+const SCRIPTED: &str = "the script says so";
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Bad Gateway</title></head>\
     <body><h1>Bad Gateway</h1><p>The server is having a rest.</p></body></html>\n";
 
@@ -275,7 +282,7 @@ fn code(status: u16) -> StatusCode {
 
 fn refusal(status: u16, retry_after: &RetryAfter) -> Reply {
     let kind = if status == 429 { "rateLimited" } else { "serverInternal" };
-    let reply = Reply::problem(code(status), kind, "the script says so");
+    let reply = Reply::problem(code(status), kind, SCRIPTED);
     match retry_after {
         RetryAfter::Absent => reply,
         RetryAfter::Seconds(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),
@@ -283,6 +290,13 @@ fn refusal(status: u16, retry_after: &RetryAfter) -> Reply {
             reply.with(RETRY_AFTER, &httpdate::fmt_http_date(SystemTime::now() + *ahead))
         }
         RetryAfter::Text(text) => reply.with(RETRY_AFTER, text),
+    }
+}
+
+/// An order that failed is not done yet.
+fn keep_pending(order: &mut Value) {
+    if order["status"] == "invalid" {
+        order["status"] = json!("pending");
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Fault {
     StatusBefore(u16, RetryAfter),
     /// A problem document of this status instead of the CA's reply.
     StatusAfter(u16, RetryAfter),
+    /// A problem document of this status and type (the last part of its URN); the CA saw nothing.
+    ProblemBefore(u16, &'static str),
     /// `badNonce`, with a good nonce to try again with; the CA saw nothing.
     BadNonce,
     /// An HTML page of this status instead of the CA's reply; it keeps the CA's nonce.
@@ -78,6 +80,8 @@ pub enum Fault {
     Redirect(u16, String),
     /// The CA's order; where it is `valid` it is called `processing` and loses its certificate.
     EndlessProcessing,
+    /// The CA's order; where it is `invalid` it is called `pending`.
+    EndlessPending,
     /// The CA's reply, called `text/plain`.
     WrongContentType,
     /// The CA's authorization, with challenges before its own that no client can know: one of
@@ -91,7 +95,14 @@ impl Fault {
     /// Whether the CA gets to see the request.
     #[must_use]
     pub fn forwards(&self) -> bool {
-        !matches!(self, Self::ResetBefore | Self::StatusBefore(..) | Self::BadNonce | Self::Redirect(..))
+        !matches!(
+            self,
+            Self::ResetBefore
+                | Self::StatusBefore(..)
+                | Self::ProblemBefore(..)
+                | Self::BadNonce
+                | Self::Redirect(..)
+        )
     }
 }
 
@@ -105,6 +116,8 @@ pub enum WrongChain {
     OtherNames,
     /// The client's key and names, until the year 2001.
     Expired,
+    /// The client's key and names, from the year 2199 on.
+    NotYetValid,
     /// The CA's own leaf, followed by a certificate that did not sign it.
     Foreign,
     /// The CA's own chain, with a private key between its certificates.
