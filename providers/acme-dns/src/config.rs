@@ -96,8 +96,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -126,11 +125,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_work_and_register_as_lego_does() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up)).and_then(Config::new)
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set)).and_then(Config::new);
         let (base, path) = (("ACME_DNS_API_BASE", "https://a.test"), ("ACME_DNS_STORAGE_PATH", "a.json"));
         let config = from(&[base, path, ("ACME_DNS_ALLOWLIST", "192.0.2.0/24, 2001:db8::/32")]).unwrap();
         assert!(config.register);

@@ -242,9 +242,7 @@ const TEXTS: [(&str, &str); 8] = [
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
     let mut settings = Settings::default();
     for (key, name) in TEXTS {
-        if let Some(text) = environment.first(&[name]) {
-            settings = settings.with(key, text);
-        }
+        settings = settings.with_optional(key, environment.first(&[name]));
     }
     if settings.text("subscription_id").is_none() {
         return Err(SettingsError::not_in_environment("azure", "subscription", SUBSCRIPTION));
@@ -268,14 +266,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

@@ -183,10 +183,9 @@ const TOKEN: &str = "OVH_ACCESS_TOKEN";
 /// The settings that the environment names of lego and others stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
     let endpoint = environment.first(&["OVH_ENDPOINT", "OVH_END_POINT"]);
-    let mut settings = Settings::default().with("endpoint", endpoint.unwrap_or_else(|| "ovh-eu".to_owned()));
-    if let Some(url) = environment.first(&["OVH_TOKEN_URL"]) {
-        settings = settings.with("token_url", url);
-    }
+    let mut settings = Settings::default()
+        .with("endpoint", endpoint.unwrap_or_else(|| "ovh-eu".to_owned()))
+        .with_optional("token_url", environment.first(&["OVH_TOKEN_URL"]));
     if let Some(token) = environment.secret(&[TOKEN]) {
         return Ok(settings.with("access_token", token));
     }
@@ -211,14 +210,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

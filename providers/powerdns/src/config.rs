@@ -70,11 +70,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let missing = |what, name| SettingsError::not_in_environment("powerdns", what, name);
     let url = environment.first(&[URL]).ok_or_else(|| missing("address", URL))?;
     let key = environment.secret(&[KEY]).ok_or_else(|| missing("key", KEY))?;
-    let settings = Settings::default().with("url", url).with("api_key", key);
-    Ok(match environment.first(&[SERVER_ID]) {
-        Some(id) => settings.with("server_id", id),
-        None => settings,
-    })
+    Ok(Settings::default()
+        .with("url", url)
+        .with("api_key", key)
+        .with_optional("server_id", environment.first(&[SERVER_ID])))
 }
 
 #[cfg(test)]
@@ -83,8 +82,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -113,11 +111,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_work_and_the_key_stays_a_reference() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up))
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set));
         let settings = from(&[
             ("PDNS_API_URL", "http://p.test:8081/"),
             ("PDNS_API_KEY", "hunter2"),
