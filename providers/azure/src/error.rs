@@ -54,10 +54,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     let (kind, hint) = meaning(reply.status(), &said.code, &said.message);
     let message =
         format!("the service answered {}: {} ({})", reply.status(), in_short(&said.message), said.code);
-    let mut error = with_request_id(reply, reply.error_of(kind, &message));
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = with_request_id(reply, reply.error_of(kind, &message)).with_optional_hint(hint);
     match (reply.status(), said.code.as_str()) {
         (404, "NotFound") => Failure::Absent(error),
         (412, _) => Failure::Stale(error),

@@ -35,10 +35,7 @@ pub(crate) fn refused(reply: &Reply, sent: &[SetChange]) -> ProviderError {
     if let Some(set) = culprit {
         error = error.with_context("subname", format!("`{}`", set.subname));
     }
-    match hint(reply.status(), &words(&complaints)) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint(reply.status(), &words(&complaints)))
 }
 
 fn kind(status: u16, words: &str) -> ProviderErrorKind {

@@ -25,20 +25,13 @@ struct Complaint {
 /// The error that `reply` stands for.
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
     let Ok(body) = serde_json::from_slice::<Body>(reply.body()) else {
-        let error = reply.error();
-        return match meaning(reply.status(), "").1 {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        };
+        return reply.error().with_optional_hint(meaning(reply.status(), "").1);
     };
     let text = body.text();
     let (kind, hint) = meaning(reply.status(), &text);
     let kind = kind.unwrap_or_else(|| reply.error().kind());
-    let error = reply.error_of(kind, &format!("the service answered {}: {text}", reply.status()));
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    let message = format!("the service answered {}: {text}", reply.status());
+    reply.error_of(kind, &message).with_optional_hint(hint)
 }
 
 impl Body {

@@ -61,10 +61,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     } else {
         format!("the service answered {}: {words} ({reason})", reply.status())
     };
-    let mut error = reply.error_of(kind, &message);
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = reply.error_of(kind, &message).with_optional_hint(hint);
     if is_stale(reply.status(), &said.message) { Failure::Stale(error) } else { Failure::Other(error) }
 }
 

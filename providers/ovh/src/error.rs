@@ -60,10 +60,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     if let Some(missing) = missing {
         message += &format!("; missing: {}", in_short(missing));
     }
-    let mut error = with_query_id(reply, reply.error_of(kind, &message));
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = with_query_id(reply, reply.error_of(kind, &message)).with_optional_hint(hint);
     match (reply.status(), code.as_str()) {
         (404, _) if said.message.contains("requested object") => Failure::Gone(error),
         (401, _) | (400, "INVALID_SIGNATURE") => Failure::Unproven(error),

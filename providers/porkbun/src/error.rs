@@ -82,10 +82,7 @@ pub(crate) fn refused(reply: &Reply) -> Option<Failure> {
     let meaning = meaning(reply.status(), &body);
     let words = words(&body);
     let message = format!("the service answered {}: {words}", reply.status());
-    let mut error = reply.error_of(meaning.kind, &message);
-    if let Some(hint) = meaning.hint {
-        error = error.with_hint(hint);
-    }
+    let mut error = reply.error_of(meaning.kind, &message).with_optional_hint(meaning.hint);
     if let Some(wait) = body.wait.filter(|_| meaning.kind == ProviderErrorKind::RateLimited) {
         error = error.with_retry_after(Duration::from_secs(wait.min(LONGEST_WAIT)));
     }

@@ -13,19 +13,11 @@ struct Body {
 /// The error that `reply` stands for.
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
     let Ok(body) = serde_json::from_slice::<Body>(reply.body()) else {
-        let error = reply.error();
-        return match hint(reply.status(), "") {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        };
+        return reply.error().with_optional_hint(hint(reply.status(), ""));
     };
     let text = in_short(&body.error);
     let message = format!("the server answered {}: {text}", reply.status());
-    let error = reply.error_of(kind(reply.status(), &text), &message);
-    match hint(reply.status(), &text) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    reply.error_of(kind(reply.status(), &text), &message).with_optional_hint(hint(reply.status(), &text))
 }
 
 /// The server has only words, no codes, for what is wrong with an RRset.

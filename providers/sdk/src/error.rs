@@ -103,6 +103,15 @@ impl ProviderError {
         self
     }
 
+    /// Says what the reader can do about it, where there is something.
+    #[must_use]
+    pub fn with_optional_hint(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
     /// Keeps the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -156,5 +165,16 @@ impl fmt::Display for Context<'_> {
             write!(f, "{lead}{key} {value}")?;
         }
         if self.0.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_given_where_there_is_one_and_none_takes_none_away() {
+        let error = ProviderError::new(ProviderErrorKind::Auth, "no").with_optional_hint(Some("do"));
+        assert_eq!(error.with_optional_hint(None::<String>).hint(), Some("do"));
     }
 }
