@@ -1,5 +1,6 @@
 //! Why a provider's call failed.
 
+use crate::secret::SecretError;
 use std::fmt;
 use std::time::Duration;
 
@@ -153,6 +154,13 @@ impl ProviderError {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+/// A secret that a call needs.
+impl From<SecretError> for ProviderError {
+    fn from(error: SecretError) -> Self {
+        Self::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
     }
 }
 
