@@ -42,12 +42,9 @@ impl Config {
                 .with_hint("write it as `192.0.2.0/24`, or `192.0.2.7/32` for one address"));
         }
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
-        let mut client = HttpClient::builder(&raw.url).map_err(|error| error.at("url"))?.timeout(timeout);
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+        let client = HttpClient::builder(&raw.url).map_err(|error| error.at("url"))?;
         Ok(Self {
-            client: client.build(),
+            client: client.timeout(timeout).ca_bundle(raw.ca_bundle).build(),
             url: raw.url,
             storage: raw.storage,
             register: raw.register,

@@ -163,8 +163,7 @@ impl Api {
 
     async fn send(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
         self.pace.turn_within(LONGEST_WAIT).await?;
-        let reply = request.send().await?;
-        if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
+        request.send().await?.success_or(error::refused)
     }
 }
 

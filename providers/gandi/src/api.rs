@@ -99,7 +99,7 @@ impl Api {
         content: &Content,
     ) -> Result<(), ProviderError> {
         let reply = self.ask(self.client.post(&rrset_path(zone, name)).json(content)?).await?;
-        if reply.status() == 409 { Ok(()) } else { accepted(reply).map(drop) }
+        if reply.status() == 409 { Ok(()) } else { reply.success_or(error::refused).map(drop) }
     }
 
     /// Puts `content` in place of whatever stands there.
@@ -115,7 +115,7 @@ impl Api {
     /// Takes the RRset away, if it is there.
     pub(crate) async fn delete(&self, zone: &Zone, name: &str) -> Result<(), ProviderError> {
         let reply = self.ask(self.client.delete(&rrset_path(zone, name))).await?;
-        if reply.status() == 404 { Ok(()) } else { accepted(reply).map(drop) }
+        if reply.status() == 404 { Ok(()) } else { reply.success_or(error::refused).map(drop) }
     }
 
     /// The names of all domains that the credential sees.
@@ -170,17 +170,13 @@ impl Api {
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
-        accepted(self.ask(request).await?)
+        self.ask(request).await?.success_or(error::refused)
     }
 
     async fn ask(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
         self.pace.turn_within(LONGEST_WAIT).await?;
         request.send().await
     }
-}
-
-fn accepted(reply: Reply) -> Result<Reply, ProviderError> {
-    if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
 }
 
 impl ListedRrset {

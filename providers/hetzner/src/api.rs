@@ -232,7 +232,7 @@ impl Api {
         if let Some(remaining) = remaining {
             self.0.scarce.store(remaining < RESERVE, Ordering::Relaxed);
         }
-        if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::failure(&reply)) }
+        reply.success_or(error::failure)
     }
 }
 

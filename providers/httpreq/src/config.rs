@@ -28,8 +28,10 @@ impl Config {
         let raw: Raw = settings.parse()?;
         check_mode(raw.mode.as_deref())?;
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
-        let mut client =
-            HttpClient::builder(&raw.endpoint).map_err(|error| error.at("endpoint"))?.timeout(timeout);
+        let mut client = HttpClient::builder(&raw.endpoint)
+            .map_err(|error| error.at("endpoint"))?
+            .timeout(timeout)
+            .ca_bundle(raw.ca_bundle);
         match (raw.username, raw.password) {
             (Some(user), Some(password)) => client = client.credentials(Credentials::basic(user, password)),
             (None, None) => {}
@@ -42,9 +44,6 @@ impl Config {
                 )
                 .with_hint("give both, or neither if the service asks for none"));
             }
-        }
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
         }
         Ok(Self { client: client.build(), timeout })
     }

@@ -27,12 +27,10 @@ impl Config {
             SettingsError::new(Some("token"), "no token is given")
                 .with_hint("make a personal access token with Domains: Read/Write and nothing else")
         })?;
-        let mut client = HttpClient::builder(raw.base_url.as_deref().unwrap_or(BASE_URL))
+        let client = HttpClient::builder(raw.base_url.as_deref().unwrap_or(BASE_URL))
             .map_err(|error| error.at("base_url"))?
-            .credentials(Credentials::bearer(token));
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+            .credentials(Credentials::bearer(token))
+            .ca_bundle(raw.ca_bundle);
         Ok(Self { client: client.build() })
     }
 }

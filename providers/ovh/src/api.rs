@@ -185,7 +185,7 @@ impl Api {
         let mut again = true;
         loop {
             let reply = self.identity.prove(request()?).await?.send().await?;
-            if (200..300).contains(&reply.status()) {
+            if reply.is_success() {
                 return Ok(reply);
             }
             let failure = failure(&reply);

@@ -39,14 +39,12 @@ impl Config {
         }
         let root = raw.url.trim_end_matches('/');
         let root = root.strip_suffix(API_PATH).unwrap_or(root);
-        let mut client = HttpClient::builder(&format!("{root}{API_PATH}/servers/{id}/"))
+        let client = HttpClient::builder(&format!("{root}{API_PATH}/servers/{id}/"))
             .map_err(|error| error.at("url"))?
             .credentials(Credentials::header("x-api-key", raw.api_key))
             .body_cap(LARGEST_ZONE)
-            .timeout(timeout);
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+            .timeout(timeout)
+            .ca_bundle(raw.ca_bundle);
         Ok(Self { client: client.build(), timeout })
     }
 }

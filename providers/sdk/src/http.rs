@@ -155,10 +155,10 @@ impl Builder {
         self
     }
 
-    /// Trusts the roots of this PEM file only, for services behind a private CA.
+    /// Trusts the roots of this PEM file only, where one is given: for services behind a private CA.
     #[must_use]
-    pub fn ca_bundle(mut self, path: PathBuf) -> Self {
-        self.0.ca_bundle = Some(path);
+    pub fn ca_bundle(mut self, path: Option<PathBuf>) -> Self {
+        self.0.ca_bundle = path;
         self
     }
 

@@ -178,7 +178,7 @@ async fn neither_errors_nor_debug_show_query_strings_or_secrets() {
 #[tokio::test]
 async fn a_ca_bundle_without_certificates_is_named() {
     let bundle =
-        |path: &str| HttpClient::builder("https://127.0.0.1:1").unwrap().ca_bundle(path.into()).build();
+        |path: &str| HttpClient::builder("https://127.0.0.1:1").unwrap().ca_bundle(Some(path.into())).build();
     for path in ["/nonexistent/ca.pem", "/dev/null"] {
         let error = bundle(path).get("zones").send().await.unwrap_err();
         assert!(error.to_string().contains(path), "{error}");
