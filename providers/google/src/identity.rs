@@ -5,7 +5,7 @@ use crate::error;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use data_encoding::BASE64URL_NOPAD;
-use dns01_provider::http::{AccessToken, HttpClient, Reply, TokenReply};
+use dns01_provider::http::{AccessToken, HttpClient, Reply, Request, TokenReply};
 use dns01_provider::{ProviderError, ProviderErrorKind, SecretRef};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -70,34 +70,30 @@ impl Identity {
         found.await.map(String::as_str)
     }
 
-    /// A token that is good for a while.
-    pub(crate) async fn token(&self) -> Result<SecretString, ProviderError> {
-        self.token
-            .get(|| async {
-                match &self.proof {
-                    Proof::ServiceAccount(key) => token_for(&read(key).await?).await,
-                    Proof::AccessToken(token) => {
-                        let access_token = token.read().await.map_err(error::unread)?;
-                        Ok(TokenReply { access_token, expires_in: None })
-                    }
-                    Proof::Machine => {
-                        let path = "instance/service-accounts/default/token";
-                        metadata(&self.metadata, path, &[("scopes", SCOPE)]).await?.json()
-                    }
-                }
-            })
-            .await
+    /// Sends what `request` makes, in the identity's name.
+    pub(crate) async fn send<'a>(
+        &self,
+        request: impl Fn() -> Result<Request<'a>, ProviderError>,
+    ) -> Result<Reply, ProviderError> {
+        self.token.send(|| self.fetch(), request).await
     }
 
-    /// The service does not take the token any longer.
-    pub(crate) async fn forget(&self) {
-        self.token.forget().await;
+    /// A token that is good for a while.
+    async fn fetch(&self) -> Result<TokenReply, ProviderError> {
+        match &self.proof {
+            Proof::ServiceAccount(key) => token_for(&read(key).await?).await,
+            Proof::AccessToken(token) => Ok(token.read().await?.into()),
+            Proof::Machine => {
+                let path = "instance/service-accounts/default/token";
+                metadata(&self.metadata, path, &[("scopes", SCOPE)]).await?.json()
+            }
+        }
     }
 }
 
 /// Reads the key, anew each time: it may have been rotated.
 async fn read(key: &SecretRef) -> Result<ServiceAccount, ProviderError> {
-    let text = key.read().await.map_err(error::unread)?;
+    let text = key.read().await?;
     parsed(text.expose_secret(), key)
 }
 

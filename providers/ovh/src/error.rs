@@ -1,7 +1,6 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::{Reply, in_short};
-use dns01_provider::secret::SecretError;
+use dns01_provider::http::{Reply, TokenRefusal, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -114,27 +113,14 @@ fn meaning(status: u16, code: &str, message: &str) -> (ProviderErrorKind, Option
     }
 }
 
-/// The token address's refusal (RFC 6749 §5.2).
+/// The token address's refusal.
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_description: String,
-    }
-    let Ok(refusal) = reply.json::<Refusal>() else { return reply.error() };
-    let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
-    let message = format!("no token for the service account: {words}");
-    match reply.status() {
-        400 | 401 | 403 => reply
-            .error_of(ProviderErrorKind::Auth, &message)
+    let refusal = TokenRefusal::of(reply).map(|refusal| refusal.error(reply, "the service account"));
+    match refusal.filter(|error| error.kind() == ProviderErrorKind::Auth) {
+        Some(error) => error
             .with_hint("check `client_id` and `client_secret`, and that they are of this endpoint's region"),
-        _ => reply.error(),
+        None => reply.error(),
     }
-}
-
-pub(crate) fn unread(error: SecretError) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use access_token::{AccessToken, TokenReply};
+pub use access_token::{AccessToken, TokenRefusal, TokenReply};
 pub use credentials::Credentials;
 pub use reply::{Reply, in_short};
 pub use request::Request;

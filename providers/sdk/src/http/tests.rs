@@ -224,3 +224,40 @@ fn what_is_signed_is_what_will_be_sent() {
     let post = client.post("zones").json(&serde_json::json!({ "a": 1 })).unwrap();
     assert_eq!((post.method(), post.body()), ("POST", &br#"{"a":1}"#[..]));
 }
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_fetched_anew_once() {
+    let (no, yes) = (|| answer("401 Unauthorized", ""), || answer("200 OK", ""));
+    let service = Service::answering(vec![no(), yes(), no(), no()]).await;
+    let client = HttpClient::builder(&service.address).unwrap().build();
+    let (token, fetched) = (AccessToken::default(), Mutex::new(0));
+    let fetch = || {
+        *fetched.lock().unwrap() += 1;
+        std::future::ready(Ok(SecretString::from(format!("t{}", fetched.lock().unwrap())).into()))
+    };
+    let send = || token.send(fetch, || Ok(client.get("zones")));
+    assert_eq!(send().await.unwrap().status(), 200);
+    assert_eq!(send().await.unwrap().status(), 401);
+    for (asked, sent) in service.asked().iter().zip(["t1", "t2", "t2", "t3"]) {
+        assert!(asked.contains(&format!("authorization: Bearer {sent}\r\n")), "{asked}");
+    }
+    assert_eq!(service.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_endpoints_refusal_is_about_the_credential_unless_the_status_says_more() {
+    let body = r#"{"error":"invalid_grant","error_description":"Bad key."}"#;
+    let heads = ["400 Bad Request", "503 Service Unavailable", "400 Bad Request"];
+    let answers = heads.iter().zip([body, body, "<html>"]).map(|(head, body)| answer(head, body));
+    let service = Service::answering(answers.collect()).await;
+    let reply = || async { service.client().post("token").send().await.unwrap() };
+    for kind in [ProviderErrorKind::Auth, ProviderErrorKind::Unavailable] {
+        let reply = reply().await;
+        let refusal = TokenRefusal::of(&reply).unwrap();
+        assert_eq!(refusal.description, "Bad key.");
+        let error = refusal.error(&reply, "the robot");
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().starts_with("no token for the robot: invalid_grant Bad key ("), "{error}");
+    }
+    assert!(TokenRefusal::of(&reply().await).is_none());
+}
