@@ -1,10 +1,9 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::HttpClient;
+use dns01_provider::http::{self, HttpClient};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
-use url::Url;
 
 /// Where machines of the service ask for tokens, unless `identity_endpoint` says otherwise.
 const METADATA: &str = "http://169.254.169.254";
@@ -168,8 +167,7 @@ fn cloud(name: Option<&str>) -> Result<&'static Cloud, SettingsError> {
 
 /// True for what can be one segment of a resource id.
 pub(crate) fn is_segment(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
-    !text.is_empty() && text.chars().all(fits) && !text.chars().all(|c| c == '.')
+    http::is_segment(text, "-_.()")
 }
 
 impl Proof {
@@ -215,11 +213,9 @@ impl Machine {
         let endpoint = endpoint.ok_or_else(|| {
             SettingsError::new(Some("identity_endpoint"), "`identity_header` needs it beside it")
         })?;
-        // Its path need not end with a slash, as the client's base does.
         let wrong = |_| at(SettingsError::new(None, format!("`{endpoint}` is no address")));
-        let url = Url::parse(endpoint).map_err(wrong)?;
-        let client = client(&url.origin().ascii_serialization())?;
-        Ok(Self::Endpoint { client, path: url.path().to_owned(), header })
+        let (origin, path) = http::origin_and_path(endpoint).map_err(wrong)?;
+        Ok(Self::Endpoint { client: client(&origin)?, path, header })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::HttpClient;
+use dns01_provider::http::{HttpClient, is_segment};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
@@ -89,11 +89,9 @@ impl Config {
     }
 }
 
-/// True for what can be one segment of a path: ids of projects (old ones are `example.com:name`)
-/// and of zones.
+/// True for ids of projects (old ones are `example.com:name`) and of zones.
 pub(crate) fn is_plain(id: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    !id.is_empty() && id.chars().all(plain) && !id.chars().all(|c| c == '.')
+    is_segment(id, "-_.:")
 }
 
 const KEY: &str = "GCE_SERVICE_ACCOUNT";

@@ -3,6 +3,7 @@
 use dns01_provider::http::{Reply, TokenRefusal, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, SecretRef};
 use serde::Deserialize;
+use std::error::Error;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -134,6 +135,10 @@ pub(crate) fn other_kind(place: &SecretRef, kind: &str) -> ProviderError {
         "give a service account's key, leave it out on a machine with an identity of its own, or let another \
          program make tokens: `access_token = { exec = [\"gcloud\", \"auth\", \"print-access-token\"] }`",
     )
+}
+
+pub(crate) fn no_address(error: impl Error + Send + Sync + 'static) -> ProviderError {
+    auth("`token_uri` in the key is no address").with_source(error)
 }
 
 pub(crate) fn unusable_key() -> ProviderError {

@@ -1,10 +1,9 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::{Credentials, HttpClient};
+use dns01_provider::http::{Credentials, HttpClient, origin_and_path};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
-use url::Url;
 
 /// Calls of the service can be slow; its own clients wait longer still.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -163,12 +162,10 @@ impl Proof {
 impl TokenAddress {
     fn new(url: &str, id: String, secret: SecretRef) -> Result<Self, SettingsError> {
         let at = |error: SettingsError| error.at("token_url");
-        // Its path need not end with a slash, as the client's base does.
-        let parsed =
-            Url::parse(url).map_err(|_| at(SettingsError::new(None, format!("`{url}` is no address"))))?;
-        let client = HttpClient::builder(&parsed.origin().ascii_serialization()).map_err(at)?;
-        let client = client.credentials(Credentials::basic(id, secret)).timeout(TIMEOUT).build();
-        Ok(Self { client, path: parsed.path().to_owned() })
+        let wrong = |_| at(SettingsError::new(None, format!("`{url}` is no address")));
+        let (origin, path) = origin_and_path(url).map_err(wrong)?;
+        let client = HttpClient::builder(&origin).map_err(at)?;
+        Ok(Self { client: client.credentials(Credentials::basic(id, secret)).timeout(TIMEOUT).build(), path })
     }
 }
 

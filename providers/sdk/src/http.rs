@@ -18,6 +18,7 @@
 //! ```
 
 mod access_token;
+mod address;
 mod credentials;
 mod reply;
 mod request;
@@ -25,6 +26,7 @@ mod request;
 mod tests;
 
 pub use access_token::{AccessToken, TokenRefusal, TokenReply};
+pub use address::{is_segment, origin_and_path};
 pub use credentials::Credentials;
 pub use reply::{Reply, in_short};
 pub use request::Request;
