@@ -18,11 +18,6 @@ const TOO_MUCH: [(&str, &str); 3] = [
 /// An ETag that no record set has.
 const NO_ETAG: &str = "\"dns01-probe\"";
 
-/// True for an error that means that something needed is missing.
-pub(crate) fn is_a_lack(error: &ProviderError) -> bool {
-    matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound)
-}
-
 /// Holds the credential against the needs; with `keep` record sets are never deleted.
 pub(crate) async fn audit(
     api: &Api,
@@ -94,7 +89,7 @@ async fn strangers(
     let mut findings = Vec::new();
     for subscription in subscriptions {
         let seen = match api.zones(&subscription).await {
-            Err(error) if is_a_lack(&error) => Vec::new(),
+            Err(error) if error.is_out_of_reach() => Vec::new(),
             result => result?,
         };
         let strange =
@@ -133,7 +128,7 @@ fn random_name(zone: &ZoneName) -> Fqdn {
 /// `None` where it may not be asked, or nothing at all may be done.
 async fn permissions(api: &Api, scope: &str) -> Result<Option<Vec<Permission>>, ProviderError> {
     match api.permissions(scope).await {
-        Err(error) if is_a_lack(&error) => Ok(None),
+        Err(error) if error.is_out_of_reach() => Ok(None),
         result => result.map(Some),
     }
 }

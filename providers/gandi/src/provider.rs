@@ -1,12 +1,12 @@
 //! The plugin: single values over an API that knows whole RRsets and no compare-and-set.
 
-use crate::api::{Api, Content, ListedRrset, relative};
+use crate::api::{Api, Content, ListedRrset};
 use crate::config::{Authorization, Config};
 use crate::{error, scope};
 use async_trait::async_trait;
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, ScopeNeed,
-    ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName, rrset,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ScopeNeed, ScopeReport, Settings,
+    SettingsError, TxtChange, TxtValue, Zone, ZoneName, rrset,
 };
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -114,9 +114,9 @@ impl DnsProvider for Gandi {
         }
         let mut places = Vec::new();
         for (name, changes) in rrset::by_name(changes) {
-            places.push((relative(zone, name)?, changes));
+            places.push((zone.relative(name)?, changes));
         }
-        let names: Vec<&str> = places.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = places.iter().map(|(name, _)| *name).collect();
         let turn = self.turn(zone);
         let _turn = turn.lock().await;
         for _ in 0..ROUNDS {
@@ -138,19 +138,14 @@ impl DnsProvider for Gandi {
     }
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
-        let rrset = self.api.rrset(zone, &relative(zone, name)?).await?;
+        let rrset = self.api.rrset(zone, zone.relative(name)?).await?;
         Ok(Listing::Listed(rrset.map(|rrset| rrset.texts()).unwrap_or_default()))
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        match self.api.domains().await {
-            Ok(names) => {
-                let zones = names.iter().filter_map(|name| ZoneName::parse(name).ok());
-                Ok(Listing::Listed(zones.map(Zone::named).collect()))
-            }
-            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Listing::NotAvailable),
-            Err(error) => Err(error),
-        }
+        let zone = |name: String| Some(Zone::named(ZoneName::parse(&name).ok()?));
+        let names = self.api.domains().await;
+        Listing::if_permitted(names.map(|names| names.into_iter().filter_map(zone).collect()))
     }
 
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {

@@ -144,6 +144,13 @@ impl ProviderError {
         self.zone_only
     }
 
+    /// True if the credential may not do it, or does not see what it is about: to a look at what a
+    /// credential can do this is an answer.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self.kind, ProviderErrorKind::Permission | ProviderErrorKind::NotFound)
+    }
+
     /// How long the service wants to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
