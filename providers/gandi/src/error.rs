@@ -1,7 +1,7 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
 use dns01_provider::http::{Reply, in_short};
-use dns01_provider::{ProviderError, ProviderErrorKind, Zone};
+use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 
 /// The error body, in one of two forms. A proxy before the service may send anything else.
@@ -63,14 +63,6 @@ fn meaning(status: u16, text: &str) -> (Option<ProviderErrorKind>, Option<&'stat
         ),
         _ => (None, None),
     }
-}
-
-/// Somebody else writes the same RRsets, and overwrites ours each time.
-pub(crate) fn overwritten(zone: &Zone) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
-        .with_context("zone", &zone.name)
-        .with_retryable(true)
-        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
 }
 
 #[cfg(test)]

@@ -61,14 +61,6 @@ pub(crate) fn secondary(zone: &Zone, zone_kind: &str) -> ProviderError {
         .with_hint("configure the server that is the zone's primary")
 }
 
-/// Somebody else writes the same RRsets, and overwrites ours each time.
-pub(crate) fn overwritten(zone: &Zone) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
-        .with_context("zone", &zone.name)
-        .with_retryable(true)
-        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,7 @@
 //! | [`process`] | [`Program`](process::Program): a program of somebody else, run safely |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
 //! | [`zone_ids`] | [`ZoneIds`]: ids that were looked up |
+//! | [`zone_turns`] | [`ZoneTurns`]: one writer in a zone at a time |
 
 pub mod conformance;
 pub mod credential;
@@ -39,6 +40,7 @@ pub mod record_ids;
 pub mod rrset;
 pub mod secret;
 pub mod zone_ids;
+pub mod zone_turns;
 
 pub use credential::{Credential, CredentialName, CredentialNameError};
 pub use error::{ProviderError, ProviderErrorKind};
@@ -55,3 +57,4 @@ pub use record_ids::RecordIds;
 pub use rrset::{Rrset, RrsetRecord};
 pub use secret::{SecretError, SecretRef};
 pub use zone_ids::ZoneIds;
+pub use zone_turns::ZoneTurns;
