@@ -53,11 +53,7 @@ pub(crate) async fn audit(api: &Api, needs: &[ScopeNeed]) -> Result<ScopeReport,
         }
         probed.push(format!("its `{things}`"));
     }
-    Ok(if findings.is_empty() {
-        ScopeReport::ExactlyEnough { probed }
-    } else {
-        ScopeReport::MoreThanNeeded { findings }
-    })
+    Ok(ScopeReport::of(Vec::new(), findings, probed))
 }
 
 async fn may_write(api: &Api, need: &ScopeNeed) -> Result<bool, ProviderError> {

@@ -17,6 +17,7 @@
 //! | [`memory`] | [`MemoryProvider`]: the reference, able to misbehave |
 //! | [`conformance`] | the suite that proves the promises for a provider |
 //! | [`error`] | [`ProviderError`] and its kinds |
+//! | [`pattern`] | patterns with `*`, in which services tell what is allowed |
 //! | [`plugin`] | [`Plugin`]: name, settings, constructor |
 //! | [`process`] | [`Program`](process::Program): a program of somebody else, run safely |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod http;
 pub mod memory;
 pub mod name;
+pub mod pattern;
 pub mod plugin;
 mod presentation;
 pub mod process;
