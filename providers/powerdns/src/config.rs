@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::{Credentials, HttpClient};
+use dns01_provider::http::{Credentials, HttpClient, is_segment};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ impl Config {
         let raw: Raw = settings.parse()?;
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
         let id = raw.server_id.as_deref().unwrap_or(DEFAULT_SERVER_ID);
-        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        if !is_segment(id, "-_.") {
             return Err(SettingsError::new(Some("server_id"), format!("`{id}` is not a server id"))
                 .with_hint("leave it out unless a proxy stands before several servers"));
         }
@@ -100,8 +100,10 @@ mod tests {
         let key = |table| config(table).unwrap_err().key;
         let secret = json!({ "env": "X" });
         assert_eq!(key(json!({ "url": "pdns.test", "api_key": secret })).as_deref(), Some("url"));
-        let id = json!({ "url": "http://p.test", "api_key": secret, "server_id": "a/b" });
-        assert_eq!(key(id).as_deref(), Some("server_id"));
+        for id in ["a/b", "..", ""] {
+            let id = json!({ "url": "http://p.test", "api_key": secret, "server_id": id });
+            assert_eq!(key(id).as_deref(), Some("server_id"));
+        }
         let timeout = json!({ "url": "http://p.test", "api_key": secret, "timeout": "0s" });
         assert_eq!(key(timeout).as_deref(), Some("timeout"));
         assert!(config(json!({ "url": "http://p.test" })).unwrap_err().message.contains("api_key"));
