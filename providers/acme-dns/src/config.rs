@@ -42,12 +42,9 @@ impl Config {
                 .with_hint("write it as `192.0.2.0/24`, or `192.0.2.7/32` for one address"));
         }
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
-        let mut client = HttpClient::builder(&raw.url).map_err(|error| error.at("url"))?.timeout(timeout);
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+        let client = HttpClient::builder(&raw.url).map_err(|error| error.at("url"))?;
         Ok(Self {
-            client: client.build(),
+            client: client.timeout(timeout).ca_bundle(raw.ca_bundle).build(),
             url: raw.url,
             storage: raw.storage,
             register: raw.register,
@@ -96,8 +93,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -126,11 +122,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_work_and_register_as_lego_does() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up)).and_then(Config::new)
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set)).and_then(Config::new);
         let (base, path) = (("ACME_DNS_API_BASE", "https://a.test"), ("ACME_DNS_STORAGE_PATH", "a.json"));
         let config = from(&[base, path, ("ACME_DNS_ALLOWLIST", "192.0.2.0/24, 2001:db8::/32")]).unwrap();
         assert!(config.register);

@@ -154,8 +154,7 @@ mod tests {
                         LAB_Zone Zone id. Optional.\nOptionsAlt:\n LAB_User User\nIssues: none\n NOT_This x\n'\n";
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -209,11 +208,9 @@ mod tests {
             ("LAB_Zone_FILE", "/run/zone"),
             ("OTHER", "x"),
         ];
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let config = Config::new(from_environment(&Environment::new(&look_up)).unwrap()).unwrap();
+        let config = Config::new(from_environment(&Environment::of(&set)).unwrap()).unwrap();
         assert_eq!(config.shell.environment.keys().collect::<Vec<_>>(), ["LAB_Token", "LAB_Zone"]);
         assert!(!format!("{config:?}").contains("hunter2"));
-        assert!(from_environment(&Environment::new(&|_| None)).unwrap_err().hint.is_some());
+        assert!(from_environment(&Environment::of(&[])).unwrap_err().hint.is_some());
     }
 }

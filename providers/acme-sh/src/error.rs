@@ -51,15 +51,11 @@ impl RunError {
         };
         let error = ProviderError::new(kind, self.to_string())
             .with_context("script", &config.script.name)
-            .with_context("zone", zone);
-        let error = match self.hint() {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        };
+            .with_context("zone", zone)
+            .with_optional_hint(self.hint());
         match self {
-            Self::Process(ProcessError::Secret { source, .. }) => error.with_source(source),
-            Self::Process(ProcessError::Start(source) | ProcessError::Pipes(source))
-            | Self::Lock(_, source) => error.with_source(source),
+            Self::Process(failed) => failed.into_source_of(error),
+            Self::Lock(_, source) => error.with_source(source),
             _ => error,
         }
     }

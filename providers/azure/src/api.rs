@@ -234,27 +234,12 @@ impl Api {
         Err(ProviderError::new(ProviderErrorKind::Invalid, message))
     }
 
-    /// Sends what `request` makes. A token that the service has ceased to take is fetched anew
-    /// once.
+    /// Sends what `request` makes.
     async fn sent<'a>(
         &'a self,
         request: impl Fn() -> Result<Request<'a>, ProviderError>,
     ) -> Result<Reply, Failure> {
-        let mut again = true;
-        loop {
-            let token = self.identity.token().await?;
-            let reply = request()?.bearer(&token).send().await?;
-            match reply.status() {
-                200..300 => return Ok(reply),
-                401 => {
-                    self.identity.forget().await;
-                    if !std::mem::take(&mut again) {
-                        return Err(failure(&reply));
-                    }
-                }
-                _ => return Err(failure(&reply)),
-            }
-        }
+        self.identity.send(request).await?.success_or(failure)
     }
 }
 

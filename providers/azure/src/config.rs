@@ -1,10 +1,9 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::HttpClient;
+use dns01_provider::http::{self, HttpClient};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
-use url::Url;
 
 /// Where machines of the service ask for tokens, unless `identity_endpoint` says otherwise.
 const METADATA: &str = "http://169.254.169.254";
@@ -168,8 +167,7 @@ fn cloud(name: Option<&str>) -> Result<&'static Cloud, SettingsError> {
 
 /// True for what can be one segment of a resource id.
 pub(crate) fn is_segment(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
-    !text.is_empty() && text.chars().all(fits) && !text.chars().all(|c| c == '.')
+    http::is_segment(text, "-_.()")
 }
 
 impl Proof {
@@ -215,11 +213,9 @@ impl Machine {
         let endpoint = endpoint.ok_or_else(|| {
             SettingsError::new(Some("identity_endpoint"), "`identity_header` needs it beside it")
         })?;
-        // Its path need not end with a slash, as the client's base does.
         let wrong = |_| at(SettingsError::new(None, format!("`{endpoint}` is no address")));
-        let url = Url::parse(endpoint).map_err(wrong)?;
-        let client = client(&url.origin().ascii_serialization())?;
-        Ok(Self::Endpoint { client, path: url.path().to_owned(), header })
+        let (origin, path) = http::origin_and_path(endpoint).map_err(wrong)?;
+        Ok(Self::Endpoint { client: client(&origin)?, path, header })
     }
 }
 
@@ -242,9 +238,7 @@ const TEXTS: [(&str, &str); 8] = [
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
     let mut settings = Settings::default();
     for (key, name) in TEXTS {
-        if let Some(text) = environment.first(&[name]) {
-            settings = settings.with(key, text);
-        }
+        settings = settings.with_optional(key, environment.first(&[name]));
     }
     if settings.text("subscription_id").is_none() {
         return Err(SettingsError::not_in_environment("azure", "subscription", SUBSCRIPTION));
@@ -268,14 +262,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

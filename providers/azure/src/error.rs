@@ -1,7 +1,6 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::{Reply, in_short};
-use dns01_provider::secret::SecretError;
+use dns01_provider::http::{Reply, TokenRefusal, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 
@@ -54,10 +53,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     let (kind, hint) = meaning(reply.status(), &said.code, &said.message);
     let message =
         format!("the service answered {}: {} ({})", reply.status(), in_short(&said.message), said.code);
-    let mut error = with_request_id(reply, reply.error_of(kind, &message));
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = with_request_id(reply, reply.error_of(kind, &message)).with_optional_hint(hint);
     match (reply.status(), said.code.as_str()) {
         (404, "NotFound") => Failure::Absent(error),
         (412, _) => Failure::Stale(error),
@@ -103,22 +99,11 @@ fn meaning(status: u16, code: &str, message: &str) -> (ProviderErrorKind, Option
     }
 }
 
-/// The login host's refusal (RFC 6749 §5.2).
+/// The login host's refusal.
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_description: String,
-    }
-    let Ok(refusal) = reply.json::<Refusal>() else { return reply.error() };
-    let kind = match reply.status() {
-        400 | 401 | 403 => ProviderErrorKind::Auth,
-        _ => reply.error().kind(),
-    };
-    let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
-    let error = reply.error_of(kind, &format!("no token for the application: {words}"));
-    let hint = match login_code(&refusal.error_description) {
+    let Some(refusal) = TokenRefusal::of(reply) else { return reply.error() };
+    let error = refusal.error(reply, "the application");
+    let hint = match login_code(&refusal.description) {
         Some("AADSTS7000222") => "the client secret has expired: make a new one",
         Some("AADSTS7000215") => "`client_secret` must be the secret's value, not its id",
         Some("AADSTS90002" | "AADSTS900023") => "check `tenant_id`",
@@ -128,16 +113,12 @@ pub(crate) fn no_token(reply: &Reply) -> ProviderError {
         }
         _ => "check the tenant, the application and its credential",
     };
-    if kind == ProviderErrorKind::Auth { error.with_hint(hint) } else { error }
+    if error.kind() == ProviderErrorKind::Auth { error.with_hint(hint) } else { error }
 }
 
 /// The login host's own number for what is wrong, at the beginning of its words.
 fn login_code(description: &str) -> Option<&str> {
     description.split(':').next().filter(|code| code.starts_with("AADSTS"))
-}
-
-pub(crate) fn unread(error: SecretError) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
 }
 
 /// Nothing answers: this is no machine of the service, most likely.

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Machine, Proof};
 use crate::error;
-use dns01_provider::http::{AccessToken, HttpClient, Request, TokenReply};
+use dns01_provider::http::{AccessToken, HttpClient, Reply, Request, TokenReply};
 use dns01_provider::{ProviderError, SecretRef};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -31,30 +31,26 @@ impl Identity {
         }
     }
 
-    /// A token that is good for a while.
-    pub(crate) async fn token(&self) -> Result<SecretString, ProviderError> {
-        self.token
-            .get(|| async {
-                match &self.proof {
-                    Proof::Secret { tenant, client, secret } => {
-                        self.log_in(tenant, client, "client_secret", secret).await
-                    }
-                    Proof::Assertion { tenant, client, assertion } => {
-                        self.log_in(tenant, client, "client_assertion", assertion).await
-                    }
-                    Proof::AccessToken(token) => {
-                        let access_token = token.read().await.map_err(error::unread)?;
-                        Ok(TokenReply { access_token, expires_in: None })
-                    }
-                    Proof::Managed(client) => self.managed(client.as_deref()).await,
-                }
-            })
-            .await
+    /// Sends what `request` makes, in the identity's name.
+    pub(crate) async fn send<'a>(
+        &self,
+        request: impl Fn() -> Result<Request<'a>, ProviderError>,
+    ) -> Result<Reply, ProviderError> {
+        self.token.send(|| self.fetch(), request).await
     }
 
-    /// The service does not take the token any longer.
-    pub(crate) async fn forget(&self) {
-        self.token.forget().await;
+    /// A token that is good for a while.
+    async fn fetch(&self) -> Result<TokenReply, ProviderError> {
+        match &self.proof {
+            Proof::Secret { tenant, client, secret } => {
+                self.log_in(tenant, client, "client_secret", secret).await
+            }
+            Proof::Assertion { tenant, client, assertion } => {
+                self.log_in(tenant, client, "client_assertion", assertion).await
+            }
+            Proof::AccessToken(token) => Ok(token.read().await?.into()),
+            Proof::Managed(client) => self.managed(client.as_deref()).await,
+        }
     }
 
     /// A token for an application (RFC 6749 §4.4, RFC 7523 §2.2).
@@ -65,7 +61,7 @@ impl Identity {
         field: &str,
         secret: &SecretRef,
     ) -> Result<TokenReply, ProviderError> {
-        let secret = secret.read().await.map_err(error::unread)?;
+        let secret = secret.read().await?;
         let scope = format!("{}/.default", self.audience);
         let mut form = vec![
             ("client_id", client),
@@ -90,7 +86,7 @@ impl Identity {
                 .query("api-version", "2018-02-01"),
             Machine::Endpoint { client, path, header } => client
                 .get(path)
-                .secret_header("x-identity-header", header.read().await.map_err(error::unread)?)
+                .secret_header("x-identity-header", header.read().await?)
                 .query("api-version", "2019-08-01"),
         };
         request = request.query("resource", self.audience);

@@ -151,10 +151,7 @@ impl DnsProvider for Azure {
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
         let Some(subscription) = &self.subscription else { return Ok(Listing::NotAvailable) };
-        match self.api.zones(subscription).await {
-            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Listing::NotAvailable),
-            result => result.map(Listing::Listed),
-        }
+        Listing::if_permitted(self.api.zones(subscription).await)
     }
 
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
@@ -162,7 +159,7 @@ impl DnsProvider for Azure {
         for need in needs {
             match self.id(&need.zone).await {
                 Ok(id) => places.push((need, id)),
-                Err(error) if scope::is_a_lack(&error) => {
+                Err(error) if error.is_out_of_reach() => {
                     let finding = format!("it cannot find the zone `{}`: {error}", need.zone.name);
                     return Ok(ScopeReport::NotEnough { findings: vec![finding] });
                 }

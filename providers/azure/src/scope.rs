@@ -3,7 +3,7 @@
 
 use crate::api::{Api, Permission, ZoneId};
 use crate::error::Failure;
-use dns01_provider::{Fqdn, ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport, ZoneName};
+use dns01_provider::{Fqdn, ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport, ZoneName, pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
 const READ: &str = "Microsoft.Network/dnsZones/TXT/read";
@@ -17,11 +17,6 @@ const TOO_MUCH: [(&str, &str); 3] = [
 ];
 /// An ETag that no record set has.
 const NO_ETAG: &str = "\"dns01-probe\"";
-
-/// True for an error that means that something needed is missing.
-pub(crate) fn is_a_lack(error: &ProviderError) -> bool {
-    matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound)
-}
 
 /// Holds the credential against the needs; with `keep` record sets are never deleted.
 pub(crate) async fn audit(
@@ -46,11 +41,7 @@ pub(crate) async fn audit(
     }
     let mut findings = beyond(api, places, &mut probed).await?;
     findings.extend(strangers(api, places, &mut probed).await?);
-    Ok(if findings.is_empty() {
-        ScopeReport::ExactlyEnough { probed }
-    } else {
-        ScopeReport::MoreThanNeeded { findings }
-    })
+    Ok(ScopeReport::of(Vec::new(), findings, probed))
 }
 
 /// What it may do on whole zones, their groups and their subscriptions; each found at the widest
@@ -94,7 +85,7 @@ async fn strangers(
     let mut findings = Vec::new();
     for subscription in subscriptions {
         let seen = match api.zones(&subscription).await {
-            Err(error) if is_a_lack(&error) => Vec::new(),
+            Err(error) if error.is_out_of_reach() => Vec::new(),
             result => result?,
         };
         let strange =
@@ -133,7 +124,7 @@ fn random_name(zone: &ZoneName) -> Fqdn {
 /// `None` where it may not be asked, or nothing at all may be done.
 async fn permissions(api: &Api, scope: &str) -> Result<Option<Vec<Permission>>, ProviderError> {
     match api.permissions(scope).await {
-        Err(error) if is_a_lack(&error) => Ok(None),
+        Err(error) if error.is_out_of_reach() => Ok(None),
         result => result.map(Some),
     }
 }
@@ -144,17 +135,9 @@ fn allows(held: &[Permission], action: &str) -> bool {
     held.iter().any(|role| any(&role.actions) && !any(&role.not_actions))
 }
 
-/// Actions are compared without case; `*` stands for anything, slashes too.
+/// Actions are compared without case.
 fn fits(pattern: &str, action: &str) -> bool {
-    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
-    let parts: Vec<&str> = pattern.split('*').collect();
-    let [first, middle @ .., last] = &parts[..] else { return pattern == action };
-    let Some(mut rest) = action.strip_prefix(first) else { return false };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
+    pattern::fits(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase())
 }
 
 #[cfg(test)]

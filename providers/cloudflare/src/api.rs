@@ -292,7 +292,7 @@ fn unless_refused<T>(result: Result<T, Failure>) -> Result<Option<T>, ProviderEr
 
 async fn received<T: DeserializeOwned>(request: Request<'_>) -> Result<Envelope<T>, Failure> {
     let reply = request.send().await?;
-    if (200..300).contains(&reply.status()) {
+    if reply.is_success() {
         let envelope: Envelope<T> = reply.json()?;
         return if envelope.success { Ok(envelope) } else { Err(failure(&reply, &envelope.errors)) };
     }

@@ -96,10 +96,10 @@ const KEY: [&str; 2] = ["CF_API_KEY", "CLOUDFLARE_API_KEY"];
 
 /// The settings that the environment names of lego and others stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let mut settings = Settings::default();
-    match (environment.secret(&TOKEN), environment.first(&EMAIL), environment.secret(&KEY)) {
-        (Some(token), ..) => settings = settings.with("api_token", token),
-        (None, Some(email), Some(key)) => settings = settings.with("email", email).with("api_key", key),
+    let settings = Settings::default();
+    let settings = match (environment.secret(&TOKEN), environment.first(&EMAIL), environment.secret(&KEY)) {
+        (Some(token), ..) => settings.with("api_token", token),
+        (None, Some(email), Some(key)) => settings.with("email", email).with("api_key", key),
         (None, email, key) => {
             let (what, name) = match (email, key) {
                 (Some(_), None) => ("global key", KEY[0]),
@@ -108,14 +108,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
             };
             return Err(SettingsError::not_in_environment("cloudflare", what, name));
         }
-    }
-    if let Some(token) = environment.secret(&ZONE_TOKEN) {
-        settings = settings.with("zone_token", token);
-    }
-    if let Some(base) = environment.first(&["CLOUDFLARE_BASE_URL"]) {
-        settings = settings.with("base_url", base);
-    }
-    Ok(settings)
+    };
+    Ok(settings
+        .with_optional("zone_token", environment.secret(&ZONE_TOKEN))
+        .with_optional("base_url", environment.first(&["CLOUDFLARE_BASE_URL"])))
 }
 
 #[cfg(test)]
@@ -124,14 +120,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

@@ -50,10 +50,7 @@ pub(crate) fn failure(reply: &Reply, complaints: &[Complaint]) -> Failure {
             in_its_words(reply, None, &said)
         });
     };
-    let mut error = in_its_words(reply, Some(kind), &said);
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = in_its_words(reply, Some(kind), &said).with_optional_hint(hint);
     match code {
         // Another writer changed the zone between the look at it and the change.
         81_057 | 81_058 => Failure::Present(error),

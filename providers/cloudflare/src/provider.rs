@@ -1,6 +1,6 @@
 //! The plugin: the provider contract over Cloudflare's API.
 
-use crate::api::{Api, BatchChanges, Deletion, ListedRecord, Place, unquoted};
+use crate::api::{Api, BatchChanges, Deletion, ListedRecord, ListedZone, Place, unquoted};
 use crate::config::{Authorization, Config};
 use crate::error::Failure;
 use crate::scope;
@@ -139,14 +139,9 @@ impl DnsProvider for Cloudflare {
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        let listed = match self.api.zones(None).await {
-            Err(error) if error.kind() == ProviderErrorKind::Permission => return Ok(Listing::NotAvailable),
-            result => result?,
-        };
-        let zone = |one: crate::api::ListedZone| {
-            Some(Zone { name: ZoneName::parse(&one.name).ok()?, id: Some(one.id) })
-        };
-        Ok(Listing::Listed(listed.into_iter().filter_map(zone).collect()))
+        let zone = |one: ListedZone| Some(Zone { name: ZoneName::parse(&one.name).ok()?, id: Some(one.id) });
+        let listed = self.api.zones(None).await;
+        Listing::if_permitted(listed.map(|all| all.into_iter().filter_map(zone).collect()))
     }
 
     /// Found by looking, and by the removal of records that do not exist.

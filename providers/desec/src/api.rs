@@ -156,7 +156,7 @@ fn rrsets(zone: &ZoneName) -> String {
 }
 
 fn checked(reply: Reply, sent: &[SetChange]) -> Result<Reply, ProviderError> {
-    if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply, sent)) }
+    reply.success_or(|reply| error::refused(reply, sent))
 }
 
 /// The cursor of the next page in a Link header (RFC 8288): only that is taken of the address,

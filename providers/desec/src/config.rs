@@ -77,13 +77,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let Some(token) = environment.secret(&TOKEN) else {
         return Err(SettingsError::not_in_environment("desec", "token", TOKEN[0]));
     };
-    let mut settings = Settings::default().with("token", token);
-    for (key, name) in [("token_id", "DESEC_TOKEN_ID"), ("base_url", "DESEC_BASE_URL")] {
-        if let Some(value) = environment.first(&[name]) {
-            settings = settings.with(key, value);
-        }
-    }
-    Ok(settings)
+    Ok(Settings::default()
+        .with("token", token)
+        .with_optional("token_id", environment.first(&["DESEC_TOKEN_ID"]))
+        .with_optional("base_url", environment.first(&["DESEC_BASE_URL"])))
 }
 
 #[cfg(test)]
@@ -92,14 +89,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

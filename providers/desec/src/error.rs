@@ -2,7 +2,7 @@
 
 use crate::api::SetChange;
 use dns01_provider::http::{Reply, in_short};
-use dns01_provider::{ProviderError, ProviderErrorKind, ZoneName};
+use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde_json::Value;
 
 /// One thing that the service says is wrong.
@@ -35,10 +35,7 @@ pub(crate) fn refused(reply: &Reply, sent: &[SetChange]) -> ProviderError {
     if let Some(set) = culprit {
         error = error.with_context("subname", format!("`{}`", set.subname));
     }
-    match hint(reply.status(), &words(&complaints)) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint(reply.status(), &words(&complaints)))
 }
 
 fn kind(status: u16, words: &str) -> ProviderErrorKind {
@@ -85,14 +82,6 @@ fn hint(status: u16, words: &str) -> Option<&'static str> {
 
 fn in_the_way(words: &str) -> bool {
     words.contains("conflicting type")
-}
-
-/// Somebody else writes the same RRsets, and overwrites ours each time.
-pub(crate) fn overwritten(zone: &ZoneName) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
-        .with_context("zone", zone)
-        .with_retryable(true)
-        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
 }
 
 /// All that a body complains of: `{"detail":"…"}`, `{"ttl":["…"]}`, or a list with one such

@@ -2,16 +2,15 @@
 
 use crate::api::{Api, ListedSet, SetChange};
 use crate::config::{Config, MAXIMUM_TTL};
-use crate::{error, scope};
+use crate::scope;
 use async_trait::async_trait;
 use dns01_provider::{
     Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, Rate, RrsetRecord,
-    ScopeNeed, ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName, rrset,
+    ScopeNeed, ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName, ZoneTurns, rrset,
 };
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Changes that one call may hold: one list of RRsets, which is one write to the service.
 const LARGEST_BATCH: usize = 250;
@@ -39,8 +38,7 @@ pub struct Desec {
     api: Api,
     token_id: Option<String>,
     minimum_ttl: u32,
-    /// One writer in a zone at a time: the service has no compare-and-set.
-    turns: Mutex<HashMap<ZoneName, Arc<Semaphore>>>,
+    turns: ZoneTurns,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -52,12 +50,7 @@ impl Desec {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { token_id, minimum_ttl, client } = config;
-        Self { api: Api::new(client), token_id, minimum_ttl, turns: Mutex::default() }
-    }
-
-    fn turn(&self, zone: &ZoneName) -> Arc<Semaphore> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(zone.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))))
+        Self { api: Api::new(client), token_id, minimum_ttl, turns: ZoneTurns::default() }
     }
 
     /// What is still to be written so that `changes` hold.
@@ -98,7 +91,7 @@ impl Desec {
                 }
             };
         }
-        if missing.is_empty() { Ok(()) } else { Err(error::overwritten(zone)) }
+        if missing.is_empty() { Ok(()) } else { Err(rrset::overwritten(zone)) }
     }
 }
 
@@ -124,8 +117,7 @@ impl DnsProvider for Desec {
             .into_iter()
             .map(|(name, changes)| Ok((subname(zone, name)?, changes)))
             .collect::<Result<Vec<_>, ProviderError>>()?;
-        let turn = self.turn(&zone.name);
-        let _turn = turn.acquire().await.expect("it is never closed");
+        let _turn = self.turns.turn(&zone.name).await;
         self.written(&zone.name, &changes).await?;
         Ok(Applied::default())
     }

@@ -4,7 +4,7 @@
 use crate::api::{Api, Policy, SetChange};
 use crate::provider::subname;
 use dns01_provider::recipe::by_zone;
-use dns01_provider::{ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport, ZoneName};
+use dns01_provider::{ProviderError, ScopeNeed, ScopeReport, ZoneName};
 
 /// Domains that are not needed at which a write is tried, at most: each try counts as a write.
 const FOREIGN_DOMAINS: usize = 2;
@@ -28,9 +28,7 @@ pub(crate) async fn audit(
                 report.probed("the token's policies");
                 judge(&policies, needs, &mut report)?;
             }
-            Err(error)
-                if matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound) =>
-            {
+            Err(error) if error.is_out_of_reach() => {
                 return Ok(ScopeReport::CannotTell {
                     reason: format!(
                         "the token may not read the policies of `{id}`: `token_id` must be its own id"

@@ -133,11 +133,7 @@ impl Api {
     pub(crate) async fn may_read(&self, path: &str) -> Result<bool, ProviderError> {
         match self.send(self.client.get(path)).await {
             Ok(_) => Ok(true),
-            Err(error)
-                if matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound) =>
-            {
-                Ok(false)
-            }
+            Err(error) if error.is_out_of_reach() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -163,8 +159,7 @@ impl Api {
 
     async fn send(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
         self.pace.turn_within(LONGEST_WAIT).await?;
-        let reply = request.send().await?;
-        if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
+        request.send().await?.success_or(error::refused)
     }
 }
 
@@ -210,25 +205,9 @@ fn path(zone: &Zone) -> String {
     format!("domains/{}/records", name.replace('/', "%2F"))
 }
 
-/// `name` as bodies have it: relative to the zone.
-pub(crate) fn relative(zone: &Zone, name: &Fqdn) -> Option<String> {
-    let relative = name.relative_to(&zone.name)?;
-    Some(if relative.is_empty() { "@".to_owned() } else { relative.to_owned() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dns01_provider::ZoneName;
-
-    #[test]
-    fn names_are_relative_to_the_zone() {
-        let zone = Zone::named(ZoneName::parse("example.com").unwrap());
-        let relative = |name: &str| relative(&zone, &Fqdn::parse(name).unwrap());
-        assert_eq!(relative("_acme-challenge.a.example.com").as_deref(), Some("_acme-challenge.a"));
-        assert_eq!(relative("example.com").as_deref(), Some("@"));
-        assert_eq!(relative("example.org"), None);
-    }
 
     #[test]
     fn a_record_is_read_without_its_other_fields_and_ids_may_be_long() {

@@ -35,9 +35,7 @@ pub(crate) fn refused(reply: &Reply) -> ProviderError {
         let number: String = number.chars().filter(char::is_ascii_graphic).take(64).collect();
         error = error.with_context("request id", number);
     }
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    error = error.with_optional_hint(hint);
     let reset = reply.header("ratelimit-reset");
     match reset.filter(|_| kind == ProviderErrorKind::RateLimited && error.retry_after().is_none()) {
         Some(reset) => error.with_retry_after(until(reset, SystemTime::now())),

@@ -1,6 +1,6 @@
 //! The plugin: the provider contract over an API of single records.
 
-use crate::api::{Api, ListedRecord, NewRecord, Records, relative};
+use crate::api::{Api, ListedRecord, NewRecord, Records};
 use crate::config::Config;
 use crate::{error, scope};
 use async_trait::async_trait;
@@ -127,21 +127,16 @@ impl DnsProvider for DigitalOcean {
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
         let found = self.api.records_at(zone, name).await?;
-        let wanted = relative(zone, name).ok_or_else(|| outside(zone, name))?;
-        let at_name = found.records.iter().filter(|record| record.name.eq_ignore_ascii_case(&wanted));
+        let wanted = zone.relative(name)?;
+        let at_name = found.records.iter().filter(|record| record.name.eq_ignore_ascii_case(wanted));
         // Somebody else's value may be no printable text, and is then none that we could hold.
         Ok(Listing::Listed(at_name.filter_map(|record| TxtValue::parse(&record.data).ok()).collect()))
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        match self.api.domains().await {
-            Ok(names) => {
-                let zones = names.iter().filter_map(|name| ZoneName::parse(name).ok());
-                Ok(Listing::Listed(zones.map(Zone::named).collect()))
-            }
-            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Listing::NotAvailable),
-            Err(error) => Err(error),
-        }
+        let zone = |name: String| Some(Zone::named(ZoneName::parse(&name).ok()?));
+        let names = self.api.domains().await;
+        Listing::if_permitted(names.map(|names| names.into_iter().filter_map(zone).collect()))
     }
 
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
@@ -159,8 +154,8 @@ fn plan(zone: &Zone, changes: &[TxtChange], present: &[ListedRecord]) -> Result<
         changes.iter().map(|change| ((change.name(), change.value()), change)).collect();
     let mut work = Vec::new();
     for ((name, value), change) in last {
-        let place = relative(zone, name).ok_or_else(|| outside(zone, name))?;
-        let there = standing.get(&place).map_or(&[][..], Vec::as_slice);
+        let place = zone.relative(name)?;
+        let there = standing.get(place).map_or(&[][..], Vec::as_slice);
         let mut same = there.iter().filter(|record| record.data == value.as_str()).peekable();
         match change {
             TxtChange::Add { ttl, .. } if same.peek().is_none() => {
@@ -171,7 +166,7 @@ fn plan(zone: &Zone, changes: &[TxtChange], present: &[ListedRecord]) -> Result<
                 let ttl = kept.unwrap_or((*ttl).clamp(TTLS.0, TTLS.1));
                 work.push(Work::Add(NewRecord {
                     kind: "TXT",
-                    name: place,
+                    name: place.to_owned(),
                     data: value.as_str().to_owned(),
                     ttl,
                 }));
@@ -182,11 +177,6 @@ fn plan(zone: &Zone, changes: &[TxtChange], present: &[ListedRecord]) -> Result<
         }
     }
     Ok(work)
-}
-
-fn outside(zone: &Zone, name: &Fqdn) -> ProviderError {
-    let message = format!("`{name}` does not lie in the zone");
-    ProviderError::new(ProviderErrorKind::Invalid, message).with_context("zone", &zone.name)
 }
 
 #[cfg(test)]

@@ -64,9 +64,5 @@ async fn surplus(
         }
         probed.push(format!("`{path}`"));
     }
-    Ok(if findings.is_empty() {
-        ScopeReport::ExactlyEnough { probed }
-    } else {
-        ScopeReport::MoreThanNeeded { findings }
-    })
+    Ok(ScopeReport::of(Vec::new(), findings, probed))
 }

@@ -38,11 +38,7 @@ pub(crate) async fn records(
         if let Some(page) = &next {
             request = request.query("page", page);
         }
-        let reply = request.send().await?;
-        if reply.status() != 200 {
-            return Err(failure(&reply).into());
-        }
-        let page: Page = reply.json()?;
+        let page: Page = request.send().await?.success_or(failure)?.json()?;
         records.extend(page.records);
         next = page.next;
         if next.is_none() {
@@ -60,12 +56,12 @@ pub(crate) async fn create(
     ttl: u32,
 ) -> Result<(), Failure> {
     let body = New { name: name.as_str(), value: value.as_str(), ttl };
-    let reply = client.post(&format!("zones/{zone}/txt")).json(&body)?.send().await?;
-    if reply.status() == 201 { Ok(()) } else { Err(failure(&reply)) }
+    client.post(&format!("zones/{zone}/txt")).json(&body)?.send().await?.success_or(failure)?;
+    Ok(())
 }
 
 /// Removes the record `id`.
 pub(crate) async fn delete(client: &HttpClient, zone: &ZoneName, id: &str) -> Result<(), Failure> {
-    let reply = client.delete(&format!("zones/{zone}/txt/{id}")).send().await?;
-    if reply.status() == 204 { Ok(()) } else { Err(failure(&reply)) }
+    client.delete(&format!("zones/{zone}/txt/{id}")).send().await?.success_or(failure)?;
+    Ok(())
 }

@@ -34,10 +34,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
         _ => return Failure::Other(reply.error()),
     };
     let error = reply.error_of(kind, &format!("the service says `{code}`: {message}"));
-    Failure::Other(match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    })
+    Failure::Other(error.with_optional_hint(hint))
 }
 
 impl From<ProviderError> for Failure {

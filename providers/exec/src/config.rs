@@ -81,14 +81,11 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let program = environment
         .first(&["EXEC_PATH"])
         .ok_or_else(|| SettingsError::not_in_environment("exec", "program", "EXEC_PATH"))?;
-    let settings = Settings::default()
+    Ok(Settings::default()
         .with("command", vec![program])
         .with("form", "lego")
-        .with("inherit_environment", true);
-    Ok(match environment.first(&["EXEC_MODE"]) {
-        Some(mode) => settings.with("mode", mode),
-        None => settings,
-    })
+        .with("inherit_environment", true)
+        .with_optional("mode", environment.first(&["EXEC_MODE"])))
 }
 
 #[cfg(test)]
@@ -97,8 +94,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -131,11 +127,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_mean_legos_form_and_its_whole_environment() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up)).and_then(Config::new)
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set)).and_then(Config::new);
         let config = from(&[("EXEC_PATH", "./hook.sh")]).unwrap();
         assert_eq!((config.program.name(), config.form), ("./hook.sh", Form::Lego));
         assert!(config.program.inherit_environment);

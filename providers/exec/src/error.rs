@@ -72,20 +72,15 @@ impl RunError {
             Self::Exit { .. } => ProviderErrorKind::Unavailable,
             Self::Refused(refusal) => refusal.kind.into(),
         };
-        let mut error = ProviderError::new(kind, self.to_string())
+        let error = ProviderError::new(kind, self.to_string())
             .with_context("program", config.program.name())
-            .with_context("zone", zone);
-        if let Some(hint) = self.hint() {
-            error = error.with_hint(hint);
-        }
+            .with_context("zone", zone)
+            .with_optional_hint(self.hint());
         match self {
             Self::Refused(Refusal { retry_after: Some(seconds), .. }) => {
                 error.with_retry_after(Duration::from_secs(seconds))
             }
-            Self::Process(ProcessError::Secret { source, .. }) => error.with_source(source),
-            Self::Process(ProcessError::Start(source) | ProcessError::Pipes(source)) => {
-                error.with_source(source)
-            }
+            Self::Process(failed) => failed.into_source_of(error),
             _ => error,
         }
     }

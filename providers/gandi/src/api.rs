@@ -3,9 +3,7 @@
 use crate::config::Config;
 use crate::error;
 use dns01_provider::http::{HttpClient, Reply, Request};
-use dns01_provider::{
-    Fqdn, Pace, ProviderError, ProviderErrorKind, Rate, Rrset, RrsetRecord, TxtValue, Zone,
-};
+use dns01_provider::{Pace, ProviderError, ProviderErrorKind, Rate, Rrset, RrsetRecord, TxtValue, Zone};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,7 +97,7 @@ impl Api {
         content: &Content,
     ) -> Result<(), ProviderError> {
         let reply = self.ask(self.client.post(&rrset_path(zone, name)).json(content)?).await?;
-        if reply.status() == 409 { Ok(()) } else { accepted(reply).map(drop) }
+        if reply.status() == 409 { Ok(()) } else { reply.success_or(error::refused).map(drop) }
     }
 
     /// Puts `content` in place of whatever stands there.
@@ -115,7 +113,7 @@ impl Api {
     /// Takes the RRset away, if it is there.
     pub(crate) async fn delete(&self, zone: &Zone, name: &str) -> Result<(), ProviderError> {
         let reply = self.ask(self.client.delete(&rrset_path(zone, name))).await?;
-        if reply.status() == 404 { Ok(()) } else { accepted(reply).map(drop) }
+        if reply.status() == 404 { Ok(()) } else { reply.success_or(error::refused).map(drop) }
     }
 
     /// The names of all domains that the credential sees.
@@ -170,17 +168,13 @@ impl Api {
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
-        accepted(self.ask(request).await?)
+        self.ask(request).await?.success_or(error::refused)
     }
 
     async fn ask(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
         self.pace.turn_within(LONGEST_WAIT).await?;
         request.send().await
     }
-}
-
-fn accepted(reply: Reply) -> Result<Reply, ProviderError> {
-    if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
 }
 
 impl ListedRrset {
@@ -226,31 +220,9 @@ fn rrset_path(zone: &Zone, name: &str) -> String {
     format!("{}/{name}/TXT", path(zone))
 }
 
-/// `name` as paths have it: relative to the zone.
-pub(crate) fn relative(zone: &Zone, name: &Fqdn) -> Result<String, ProviderError> {
-    match name.relative_to(&zone.name) {
-        Some("") => Ok("@".to_owned()),
-        Some(relative) => Ok(relative.to_owned()),
-        None => {
-            Err(ProviderError::new(ProviderErrorKind::Invalid, format!("`{name}` does not lie in the zone"))
-                .with_context("zone", &zone.name))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dns01_provider::ZoneName;
-
-    #[test]
-    fn names_are_relative_to_the_zone() {
-        let zone = Zone::named(ZoneName::parse("example.com").unwrap());
-        let relative = |name: &str| relative(&zone, &Fqdn::parse(name).unwrap()).ok();
-        assert_eq!(relative("_acme-challenge.a.example.com").as_deref(), Some("_acme-challenge.a"));
-        assert_eq!(relative("example.com").as_deref(), Some("@"));
-        assert_eq!(relative("example.org"), None);
-    }
 
     #[test]
     fn a_value_is_the_same_quoted_and_bare() {

@@ -102,10 +102,7 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
             return Err(SettingsError::not_in_environment("gandi", "personal access token", TOKEN[0]));
         }
     };
-    Ok(match environment.first(&BASE) {
-        Some(base) => settings.with("base_url", base),
-        None => settings,
-    })
+    Ok(settings.with_optional("base_url", environment.first(&BASE)))
 }
 
 #[cfg(test)]
@@ -114,8 +111,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -151,11 +147,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_and_others_work_and_secrets_stay_references() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up))
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set));
         let both = from(&[("GANDIV5_API_KEY", "k"), ("GANDIV5_PERSONAL_ACCESS_TOKEN_FILE", "/run/token")]);
         let both = both.unwrap();
         assert_eq!(both.text("access_token.file"), Some("/run/token"));

@@ -1,7 +1,7 @@
 //! What the service's refusals mean: the one place where they become a [`ProviderError`].
 
 use dns01_provider::http::{Reply, in_short};
-use dns01_provider::{ProviderError, ProviderErrorKind, Zone};
+use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 
 /// The error body, in one of two forms. A proxy before the service may send anything else.
@@ -25,20 +25,13 @@ struct Complaint {
 /// The error that `reply` stands for.
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
     let Ok(body) = serde_json::from_slice::<Body>(reply.body()) else {
-        let error = reply.error();
-        return match meaning(reply.status(), "").1 {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        };
+        return reply.error().with_optional_hint(meaning(reply.status(), "").1);
     };
     let text = body.text();
     let (kind, hint) = meaning(reply.status(), &text);
     let kind = kind.unwrap_or_else(|| reply.error().kind());
-    let error = reply.error_of(kind, &format!("the service answered {}: {text}", reply.status()));
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    let message = format!("the service answered {}: {text}", reply.status());
+    reply.error_of(kind, &message).with_optional_hint(hint)
 }
 
 impl Body {
@@ -70,14 +63,6 @@ fn meaning(status: u16, text: &str) -> (Option<ProviderErrorKind>, Option<&'stat
         ),
         _ => (None, None),
     }
-}
-
-/// Somebody else writes the same RRsets, and overwrites ours each time.
-pub(crate) fn overwritten(zone: &Zone) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
-        .with_context("zone", &zone.name)
-        .with_retryable(true)
-        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! The plugin: single values over an API that knows whole RRsets and no compare-and-set.
 
-use crate::api::{Api, Content, ListedRrset, relative};
+use crate::api::{Api, Content, ListedRrset};
 use crate::config::{Authorization, Config};
-use crate::{error, scope};
+use crate::scope;
 use async_trait::async_trait;
 use dns01_provider::{
-    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ProviderErrorKind, ScopeNeed,
-    ScopeReport, Settings, SettingsError, TxtChange, TxtValue, Zone, ZoneName, rrset,
+    Applied, Batch, DnsProvider, Fqdn, Limits, Listing, ProviderError, ScopeNeed, ScopeReport, Settings,
+    SettingsError, TxtChange, TxtValue, Zone, ZoneName, ZoneTurns, rrset,
 };
 use futures_util::future::join_all;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Changes of one call. Names are written one by one, but share the looks before and after.
@@ -31,8 +30,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(180);
 pub struct Gandi {
     api: Api,
     unscoped: bool,
-    /// One writer a zone at a time: whoever writes a whole RRset has just read it.
-    turns: Mutex<HashMap<ZoneName, Arc<tokio::sync::Mutex<()>>>>,
+    turns: ZoneTurns,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -55,12 +53,7 @@ impl Gandi {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let unscoped = matches!(config.authorization, Authorization::Key(_));
-        Self { api: Api::new(config), unscoped, turns: Mutex::default() }
-    }
-
-    fn turn(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(zone.name.clone()).or_default())
+        Self { api: Api::new(config), unscoped, turns: ZoneTurns::default() }
     }
 
     /// At least the TXT RRsets at `names`.
@@ -114,11 +107,10 @@ impl DnsProvider for Gandi {
         }
         let mut places = Vec::new();
         for (name, changes) in rrset::by_name(changes) {
-            places.push((relative(zone, name)?, changes));
+            places.push((zone.relative(name)?, changes));
         }
-        let names: Vec<&str> = places.iter().map(|(name, _)| name.as_str()).collect();
-        let turn = self.turn(zone);
-        let _turn = turn.lock().await;
+        let names: Vec<&str> = places.iter().map(|(name, _)| *name).collect();
+        let _turn = self.turns.turn(&zone.name).await;
         for _ in 0..ROUNDS {
             let present = self.look(zone, &names).await?;
             let at = |name: &str| present.iter().find(|rrset| rrset.is_at(name));
@@ -134,23 +126,18 @@ impl DnsProvider for Gandi {
                 join_all(writes).await.into_iter().collect::<Result<(), _>>()?;
             }
         }
-        Err(error::overwritten(zone))
+        Err(rrset::overwritten(&zone.name))
     }
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
-        let rrset = self.api.rrset(zone, &relative(zone, name)?).await?;
+        let rrset = self.api.rrset(zone, zone.relative(name)?).await?;
         Ok(Listing::Listed(rrset.map(|rrset| rrset.texts()).unwrap_or_default()))
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        match self.api.domains().await {
-            Ok(names) => {
-                let zones = names.iter().filter_map(|name| ZoneName::parse(name).ok());
-                Ok(Listing::Listed(zones.map(Zone::named).collect()))
-            }
-            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Listing::NotAvailable),
-            Err(error) => Err(error),
-        }
+        let zone = |name: String| Some(Zone::named(ZoneName::parse(&name).ok()?));
+        let names = self.api.domains().await;
+        Listing::if_permitted(names.map(|names| names.into_iter().filter_map(zone).collect()))
     }
 
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {

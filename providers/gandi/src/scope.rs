@@ -1,6 +1,6 @@
 //! What the credential can do beyond what it must.
 
-use crate::api::{Api, TokenInfo, relative};
+use crate::api::{Api, TokenInfo};
 use dns01_provider::{ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,6 @@ async fn unreached(
     needs: &[ScopeNeed],
     seen: &BTreeSet<String>,
 ) -> Result<Vec<String>, ProviderError> {
-    use ProviderErrorKind as Kind;
     let unseen: BTreeMap<&str, &ScopeNeed> = needs
         .iter()
         .map(|need| (need.zone.name.as_str(), need))
@@ -71,9 +70,9 @@ async fn unreached(
         .collect();
     let mut missing = Vec::new();
     for (name, need) in unseen {
-        match api.rrset(&need.zone, &relative(&need.zone, &need.name)?).await {
+        match api.rrset(&need.zone, need.zone.relative(&need.name)?).await {
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), Kind::Permission | Kind::NotFound) => {
+            Err(error) if error.is_out_of_reach() => {
                 missing.push(format!("it does not reach the domain `{name}`"));
             }
             Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::HttpClient;
+use dns01_provider::http::{HttpClient, is_segment};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
@@ -89,11 +89,9 @@ impl Config {
     }
 }
 
-/// True for what can be one segment of a path: ids of projects (old ones are `example.com:name`)
-/// and of zones.
+/// True for ids of projects (old ones are `example.com:name`) and of zones.
 pub(crate) fn is_plain(id: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    !id.is_empty() && id.chars().all(plain) && !id.chars().all(|c| c == '.')
+    is_segment(id, "-_.:")
 }
 
 const KEY: &str = "GCE_SERVICE_ACCOUNT";
@@ -117,12 +115,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     } else if let Some(token) = environment.secret(&TOKEN) {
         settings = settings.with("access_token", token);
     }
-    for (key, names) in [("project", &PROJECT[..]), ("base_url", &[BASE]), ("metadata_host", &[METADATA])] {
-        if let Some(text) = environment.first(names) {
-            settings = settings.with(key, text);
-        }
-    }
-    Ok(settings)
+    Ok(settings
+        .with_optional("project", environment.first(&PROJECT))
+        .with_optional("base_url", environment.first(&[BASE]))
+        .with_optional("metadata_host", environment.first(&[METADATA])))
 }
 
 #[cfg(test)]
@@ -131,14 +127,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

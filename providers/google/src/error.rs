@@ -1,9 +1,9 @@
 //! The service's reasons, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::{Reply, in_short};
-use dns01_provider::secret::SecretError;
+use dns01_provider::http::{Reply, TokenRefusal, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind, SecretRef};
 use serde::Deserialize;
+use std::error::Error;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -61,10 +61,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     } else {
         format!("the service answered {}: {words} ({reason})", reply.status())
     };
-    let mut error = reply.error_of(kind, &message);
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = reply.error_of(kind, &message).with_optional_hint(hint);
     if is_stale(reply.status(), &said.message) { Failure::Stale(error) } else { Failure::Other(error) }
 }
 
@@ -113,26 +110,10 @@ fn meaning(status: u16, reason: &str, message: &str) -> (ProviderErrorKind, Opti
     }
 }
 
-/// The token address's refusal (RFC 6749 §5.2).
+/// The token address's refusal.
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_description: String,
-    }
-    let error = match reply.json::<Refusal>() {
-        Ok(refusal) => {
-            let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
-            let message = format!("no token for the service account: {words}");
-            let kind = match reply.status() {
-                400 | 401 | 403 => ProviderErrorKind::Auth,
-                _ => reply.error().kind(),
-            };
-            reply.error_of(kind, &message)
-        }
-        Err(_) => reply.error(),
-    };
+    let refusal = TokenRefusal::of(reply).map(|refusal| refusal.error(reply, "the service account"));
+    let error = refusal.unwrap_or_else(|| reply.error());
     if error.kind() == ProviderErrorKind::Auth {
         error.with_hint("the key was deleted, its account is disabled, or this machine's clock is wrong")
     } else {
@@ -142,10 +123,6 @@ pub(crate) fn no_token(reply: &Reply) -> ProviderError {
 
 fn auth(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ProviderErrorKind::Auth, message)
-}
-
-pub(crate) fn unread(error: SecretError) -> ProviderError {
-    auth("the credential cannot be read").with_source(error)
 }
 
 pub(crate) fn not_a_key(place: &SecretRef) -> ProviderError {
@@ -158,6 +135,10 @@ pub(crate) fn other_kind(place: &SecretRef, kind: &str) -> ProviderError {
         "give a service account's key, leave it out on a machine with an identity of its own, or let another \
          program make tokens: `access_token = { exec = [\"gcloud\", \"auth\", \"print-access-token\"] }`",
     )
+}
+
+pub(crate) fn no_address(error: impl Error + Send + Sync + 'static) -> ProviderError {
+    auth("`token_uri` in the key is no address").with_source(error)
 }
 
 pub(crate) fn unusable_key() -> ProviderError {

@@ -5,14 +5,13 @@ use crate::error;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use data_encoding::BASE64URL_NOPAD;
-use dns01_provider::http::{AccessToken, HttpClient, Reply, TokenReply};
+use dns01_provider::http::{AccessToken, HttpClient, Reply, Request, TokenReply, origin_and_path};
 use dns01_provider::{ProviderError, ProviderErrorKind, SecretRef};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
-use url::Url;
 
 /// What a token is asked for: DNS and nothing else.
 const SCOPE: &str = "https://www.googleapis.com/auth/ndev.clouddns.readwrite";
@@ -70,34 +69,30 @@ impl Identity {
         found.await.map(String::as_str)
     }
 
-    /// A token that is good for a while.
-    pub(crate) async fn token(&self) -> Result<SecretString, ProviderError> {
-        self.token
-            .get(|| async {
-                match &self.proof {
-                    Proof::ServiceAccount(key) => token_for(&read(key).await?).await,
-                    Proof::AccessToken(token) => {
-                        let access_token = token.read().await.map_err(error::unread)?;
-                        Ok(TokenReply { access_token, expires_in: None })
-                    }
-                    Proof::Machine => {
-                        let path = "instance/service-accounts/default/token";
-                        metadata(&self.metadata, path, &[("scopes", SCOPE)]).await?.json()
-                    }
-                }
-            })
-            .await
+    /// Sends what `request` makes, in the identity's name.
+    pub(crate) async fn send<'a>(
+        &self,
+        request: impl Fn() -> Result<Request<'a>, ProviderError>,
+    ) -> Result<Reply, ProviderError> {
+        self.token.send(|| self.fetch(), request).await
     }
 
-    /// The service does not take the token any longer.
-    pub(crate) async fn forget(&self) {
-        self.token.forget().await;
+    /// A token that is good for a while.
+    async fn fetch(&self) -> Result<TokenReply, ProviderError> {
+        match &self.proof {
+            Proof::ServiceAccount(key) => token_for(&read(key).await?).await,
+            Proof::AccessToken(token) => Ok(token.read().await?.into()),
+            Proof::Machine => {
+                let path = "instance/service-accounts/default/token";
+                metadata(&self.metadata, path, &[("scopes", SCOPE)]).await?.json()
+            }
+        }
     }
 }
 
 /// Reads the key, anew each time: it may have been rotated.
 async fn read(key: &SecretRef) -> Result<ServiceAccount, ProviderError> {
-    let text = key.read().await.map_err(error::unread)?;
+    let text = key.read().await?;
     parsed(text.expose_secret(), key)
 }
 
@@ -122,21 +117,13 @@ async fn token_for(account: &ServiceAccount) -> Result<TokenReply, ProviderError
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let assertion = assertion(account, uri, now)?;
     let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &assertion)];
-    let (origin, path) = split(uri)?;
+    let (origin, path) = origin_and_path(uri).map_err(error::no_address)?;
     let client = HttpClient::builder(&origin)
         .map_err(|error| ProviderError::new(ProviderErrorKind::Auth, error.to_string()))?
         .build();
     let request = client.post(&path).form(&form).hiding(SecretString::from(assertion.as_str()));
     let reply = request.send().await?;
     if reply.status() == 200 { reply.json() } else { Err(error::no_token(&reply)) }
-}
-
-/// Host and path of an address: the client's base always ends with a slash, this need not.
-fn split(uri: &str) -> Result<(String, String), ProviderError> {
-    let url = Url::parse(uri).map_err(|error| {
-        ProviderError::new(ProviderErrorKind::Auth, "`token_uri` in the key is no address").with_source(error)
-    })?;
-    Ok((url.origin().ascii_serialization(), url.path().to_owned()))
 }
 
 /// The signed request (RFC 7515 §3.1, RFC 7523 §3), good from `now` on.
@@ -234,12 +221,5 @@ mod tests {
         broken.private_key = SecretString::from("hunter2");
         let error = assertion(&broken, TOKEN_URI, 0).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn an_address_for_tokens_keeps_its_path_as_it_stands() {
-        assert_eq!(split(TOKEN_URI).unwrap(), ("https://oauth2.googleapis.com".into(), "/token".into()));
-        assert_eq!(split("http://127.0.0.1:8/a/t").unwrap(), ("http://127.0.0.1:8".into(), "/a/t".into()));
-        assert!(split("token").is_err());
     }
 }

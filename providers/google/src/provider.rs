@@ -1,6 +1,6 @@
 //! The plugin: single values over record sets that are compared and exchanged whole.
 
-use crate::api::{Api, Change, RecordSet};
+use crate::api::{Api, Change, ListedZone, RecordSet};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::scope;
@@ -131,15 +131,12 @@ impl DnsProvider for Google {
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        let listed = match self.api.zones(None).await {
-            Err(error) if error.kind() == ProviderErrorKind::Permission => return Ok(Listing::NotAvailable),
-            result => result?,
-        };
-        let public = listed.into_iter().filter(crate::api::ListedZone::is_public);
-        let zone = |one: crate::api::ListedZone| {
-            Some(Zone { name: ZoneName::parse(&one.dns_name).ok()?, id: Some(one.name) })
-        };
-        Ok(Listing::Listed(public.filter_map(zone).collect()))
+        let zone =
+            |one: ListedZone| Some(Zone { name: ZoneName::parse(&one.dns_name).ok()?, id: Some(one.name) });
+        let listed = self.api.zones(None).await;
+        Listing::if_permitted(
+            listed.map(|all| all.into_iter().filter(ListedZone::is_public).filter_map(zone).collect()),
+        )
     }
 
     /// `done` means that the servers have been told; they may still lag behind for seconds.
@@ -153,7 +150,7 @@ impl DnsProvider for Google {
         for need in needs {
             match self.id(&need.zone).await {
                 Ok(id) => drop(ids.insert(&need.zone.name, id)),
-                Err(error) if scope::is_a_lack(&error) => {
+                Err(error) if error.is_out_of_reach() => {
                     let finding = format!("it cannot find the zone `{}`: {error}", need.zone.name);
                     return Ok(ScopeReport::NotEnough { findings: vec![finding] });
                 }

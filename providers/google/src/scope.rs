@@ -19,11 +19,6 @@ const TOO_MUCH: [(&str, &str); 3] = [
 /// Other zones that are tried.
 const MOST_STRANGERS: usize = 10;
 
-/// True for an error that means that something needed is missing.
-pub(crate) fn is_a_lack(error: &ProviderError) -> bool {
-    matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound)
-}
-
 /// What was found so far.
 #[derive(Debug, Default)]
 struct Found {
@@ -70,7 +65,7 @@ async fn names(api: &Api, id: &str, needs: &[&ScopeNeed], found: &mut Found) -> 
         let name = &need.name;
         match api.set(id, name).await {
             Ok(_) => {}
-            Err(error) if is_a_lack(&error) => {
+            Err(error) if error.is_out_of_reach() => {
                 found.missing.push(format!("it cannot read the records at `{name}`: {error}"));
                 continue;
             }

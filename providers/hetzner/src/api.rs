@@ -2,7 +2,7 @@
 
 use crate::error::{self, Complaint, Failure};
 use dns01_provider::http::{HttpClient, Reply, Request};
-use dns01_provider::{Fqdn, Pace, ProviderError, ProviderErrorKind, Rate, TxtValue, Zone};
+use dns01_provider::{Pace, ProviderError, ProviderErrorKind, Rate, TxtValue, Zone};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -232,7 +232,7 @@ impl Api {
         if let Some(remaining) = remaining {
             self.0.scarce.store(remaining < RESERVE, Ordering::Relaxed);
         }
-        if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::failure(&reply)) }
+        reply.success_or(error::failure)
     }
 }
 
@@ -268,18 +268,6 @@ fn path(zone: &Zone) -> String {
     format!("zones/{}", id.replace('/', "%2F"))
 }
 
-/// `name` as paths have it: relative to the zone.
-pub(crate) fn relative(zone: &Zone, name: &Fqdn) -> Result<String, ProviderError> {
-    match name.relative_to(&zone.name) {
-        Some("") => Ok("@".to_owned()),
-        Some(relative) => Ok(relative.to_owned()),
-        None => {
-            Err(ProviderError::new(ProviderErrorKind::Invalid, format!("`{name}` does not lie in the zone"))
-                .with_context("zone", &zone.name))
-        }
-    }
-}
-
 impl Record {
     pub(crate) fn holding(value: &TxtValue) -> Self {
         Self { value: value.presentation() }
@@ -297,12 +285,8 @@ mod tests {
     use dns01_provider::ZoneName;
 
     #[test]
-    fn names_are_relative_to_the_zone_and_zones_are_known_by_id_or_name() {
+    fn zones_are_known_by_id_or_name() {
         let mut zone = Zone::named(ZoneName::parse("example.com").unwrap());
-        let relative = |name: &str| relative(&zone, &Fqdn::parse(name).unwrap()).ok();
-        assert_eq!(relative("_acme-challenge.a.example.com").as_deref(), Some("_acme-challenge.a"));
-        assert_eq!(relative("example.com").as_deref(), Some("@"));
-        assert_eq!(relative("example.org"), None);
         assert_eq!(path(&zone), "zones/example.com");
         zone.id = Some("42".to_owned());
         assert_eq!(path(&zone), "zones/42");

@@ -61,11 +61,7 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
             None => missing,
         });
     };
-    let settings = Settings::default().with("api_token", token);
-    Ok(match environment.first(&BASE) {
-        Some(base) => settings.with("base_url", base),
-        None => settings,
-    })
+    Ok(Settings::default().with("api_token", token).with_optional("base_url", environment.first(&BASE)))
 }
 
 #[cfg(test)]
@@ -74,8 +70,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -91,11 +86,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_and_others_work_and_the_token_stays_a_reference() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up))
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set));
         for name in TOKEN {
             let settings = from(&[(name, "hunter2"), ("HCLOUD_ENDPOINT", "http://127.0.0.1:1/v1")]).unwrap();
             assert_eq!(settings.text("api_token.env"), Some(name));

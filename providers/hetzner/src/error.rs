@@ -70,12 +70,9 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     let (kind, hint) = meaning(&complaint.code, &complaint.text());
     let kind = kind.unwrap_or_else(|| reply.error().kind());
     let message = format!("the service answered {}: {}", reply.status(), complaint.text());
-    let mut error = reply.error_of(kind, &message);
+    let mut error = reply.error_of(kind, &message).with_optional_hint(hint);
     if let Some(number) = reply.header("x-correlation-id") {
         error = error.with_context("correlation id", number);
-    }
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
     }
     if kind == ProviderErrorKind::RateLimited && error.retry_after().is_none() {
         error = error.with_retry_after(REFILL);

@@ -1,6 +1,6 @@
 //! The plugin: the provider contract over an API that adds and removes single values itself.
 
-use crate::api::{Action, Api, Change, ListedRrset, Record, relative};
+use crate::api::{Action, Api, Change, ListedRrset, Record};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::scope;
@@ -56,11 +56,7 @@ impl Hetzner {
     }
 
     /// At least the TXT RRsets at `names`, by name.
-    async fn look(
-        &self,
-        zone: &Zone,
-        names: &[String],
-    ) -> Result<HashMap<String, ListedRrset>, ProviderError> {
+    async fn look(&self, zone: &Zone, names: &[&str]) -> Result<HashMap<String, ListedRrset>, ProviderError> {
         let mut found = Vec::new();
         let whole = if names.len() > FEW_NAMES { self.api.rrsets(zone, names.len()).await? } else { None };
         match whole {
@@ -136,14 +132,14 @@ impl DnsProvider for Hetzner {
         }
         let mut places = Vec::new();
         for (name, changes) in rrset::by_name(changes) {
-            places.push((relative(zone, name)?, changes));
+            places.push((zone.relative(name)?, changes));
         }
-        let names: Vec<String> = places.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<&str> = places.iter().map(|(name, _)| *name).collect();
         let present = self.look(zone, &names).await?;
         let mut actions = Vec::new();
         for some in places.chunks(AT_ONCE) {
             let settled =
-                some.iter().map(|(name, changes)| self.settle(zone, name, changes, present.get(name)));
+                some.iter().map(|(name, changes)| self.settle(zone, name, changes, present.get(*name)));
             for one in join_all(settled).await {
                 actions.extend(one?);
             }
@@ -156,7 +152,7 @@ impl DnsProvider for Hetzner {
     }
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
-        let rrset = self.api.rrset(zone, &relative(zone, name)?).await?;
+        let rrset = self.api.rrset(zone, zone.relative(name)?).await?;
         let records = rrset.map(|rrset| rrset.records).unwrap_or_default();
         // Somebody else's value may be no printable text, and is then none that we could hold.
         let values = records.iter().filter_map(|record| TxtValue::from_presentation(&record.value));

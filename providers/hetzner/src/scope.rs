@@ -1,6 +1,6 @@
 //! What the token can do beyond what it must.
 
-use crate::api::{Api, Change, Record, relative};
+use crate::api::{Api, Change, Record};
 use crate::error::Failure;
 use dns01_provider::{ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport, TxtValue};
 use std::collections::BTreeSet;
@@ -53,17 +53,13 @@ pub(crate) async fn audit(api: &Api, needs: &[ScopeNeed]) -> Result<ScopeReport,
         }
         probed.push(format!("its `{things}`"));
     }
-    Ok(if findings.is_empty() {
-        ScopeReport::ExactlyEnough { probed }
-    } else {
-        ScopeReport::MoreThanNeeded { findings }
-    })
+    Ok(ScopeReport::of(Vec::new(), findings, probed))
 }
 
 async fn may_write(api: &Api, need: &ScopeNeed) -> Result<bool, ProviderError> {
     let value = TxtValue::parse(NOBODYS_VALUE).expect("printable");
     let change = Change { records: vec![Record::holding(&value)], ttl: None };
-    match api.remove(&need.zone, &relative(&need.zone, &need.name)?, &change).await {
+    match api.remove(&need.zone, need.zone.relative(&need.name)?, &change).await {
         // There is nothing to remove, or somebody else is writing: the token got that far.
         Ok(_) | Err(Failure::Stale(_) | Failure::Busy(_)) => Ok(true),
         Err(Failure::Other(error)) if error.kind() == ProviderErrorKind::Permission => Ok(false),

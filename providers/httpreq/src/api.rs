@@ -19,6 +19,6 @@ pub(crate) async fn send(client: &HttpClient, change: &TxtChange) -> Result<(), 
         TxtChange::Remove { .. } => "cleanup",
     };
     let body = Body { fqdn: change.name().absolute(), value: change.value().as_str() };
-    let reply = client.post(path).json(&body)?.send().await?;
-    if (200..300).contains(&reply.status()) { Ok(()) } else { Err(error::refused(&reply)) }
+    client.post(path).json(&body)?.send().await?.success_or(error::refused)?;
+    Ok(())
 }

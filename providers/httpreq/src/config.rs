@@ -28,8 +28,10 @@ impl Config {
         let raw: Raw = settings.parse()?;
         check_mode(raw.mode.as_deref())?;
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
-        let mut client =
-            HttpClient::builder(&raw.endpoint).map_err(|error| error.at("endpoint"))?.timeout(timeout);
+        let mut client = HttpClient::builder(&raw.endpoint)
+            .map_err(|error| error.at("endpoint"))?
+            .timeout(timeout)
+            .ca_bundle(raw.ca_bundle);
         match (raw.username, raw.password) {
             (Some(user), Some(password)) => client = client.credentials(Credentials::basic(user, password)),
             (None, None) => {}
@@ -42,9 +44,6 @@ impl Config {
                 )
                 .with_hint("give both, or neither if the service asks for none"));
             }
-        }
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
         }
         Ok(Self { client: client.build(), timeout })
     }
@@ -81,16 +80,11 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let endpoint = environment
         .first(&["HTTPREQ_ENDPOINT"])
         .ok_or_else(|| SettingsError::not_in_environment("httpreq", "address", "HTTPREQ_ENDPOINT"))?;
-    let mut settings = Settings::default().with("endpoint", endpoint);
-    for (key, name) in [("username", "HTTPREQ_USERNAME"), ("mode", "HTTPREQ_MODE")] {
-        if let Some(value) = environment.first(&[name]) {
-            settings = settings.with(key, value);
-        }
-    }
-    Ok(match environment.secret(&["HTTPREQ_PASSWORD"]) {
-        Some(password) => settings.with("password", password),
-        None => settings,
-    })
+    Ok(Settings::default()
+        .with("endpoint", endpoint)
+        .with_optional("username", environment.first(&["HTTPREQ_USERNAME"]))
+        .with_optional("password", environment.secret(&["HTTPREQ_PASSWORD"]))
+        .with_optional("mode", environment.first(&["HTTPREQ_MODE"])))
 }
 
 #[cfg(test)]
@@ -99,8 +93,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -134,11 +127,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_work_and_the_password_stays_a_reference() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up)).and_then(Config::new)
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set)).and_then(Config::new);
         let endpoint = ("HTTPREQ_ENDPOINT", "https://h.test");
         let whole = from(&[endpoint, ("HTTPREQ_USERNAME", "u"), ("HTTPREQ_PASSWORD", "hunter2")]).unwrap();
         assert!(!format!("{whole:?}").contains("hunter2"), "{whole:?}");

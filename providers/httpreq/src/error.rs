@@ -5,10 +5,7 @@ use dns01_provider::http::Reply;
 
 /// The error that `reply` stands for. The protocol has no error bodies, so the status decides.
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
-    match hint(reply.status()) {
-        Some(hint) => reply.error().with_hint(hint),
-        None => reply.error(),
-    }
+    reply.error().with_optional_hint(hint(reply.status()))
 }
 
 fn hint(status: u16) -> Option<&'static str> {

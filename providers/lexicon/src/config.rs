@@ -84,8 +84,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -113,9 +112,9 @@ mod tests {
 
     #[test]
     fn on_the_command_line_lexicon_finds_its_own_variables() {
-        let look_up = |name: &str| (name == "LEXICON_PROVIDER_NAME").then(|| "powerdns".to_owned());
-        let config = Config::new(from_environment(&Environment::new(&look_up)).unwrap()).unwrap();
+        let set = [("LEXICON_PROVIDER_NAME", "powerdns")];
+        let config = Config::new(from_environment(&Environment::of(&set)).unwrap()).unwrap();
         assert!(config.program.inherit_environment);
-        assert!(from_environment(&Environment::new(&|_| None)).unwrap_err().hint.is_some());
+        assert!(from_environment(&Environment::of(&[])).unwrap_err().hint.is_some());
     }
 }

@@ -24,17 +24,12 @@ impl RunError {
     /// The error as callers of the contract see it.
     pub(crate) fn into_provider_error(self, config: &Config, zone: &str) -> ProviderError {
         let (kind, hint) = self.meaning();
-        let mut error = ProviderError::new(kind, self.to_string())
+        let error = ProviderError::new(kind, self.to_string())
             .with_context("service", &config.service)
-            .with_context("zone", zone);
-        if let Some(hint) = hint {
-            error = error.with_hint(hint);
-        }
+            .with_context("zone", zone)
+            .with_optional_hint(hint);
         match self {
-            Self::Process(ProcessError::Secret { source, .. }) => error.with_source(source),
-            Self::Process(ProcessError::Start(source) | ProcessError::Pipes(source)) => {
-                error.with_source(source)
-            }
+            Self::Process(failed) => failed.into_source_of(error),
             _ => error,
         }
     }

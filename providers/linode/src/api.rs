@@ -177,7 +177,7 @@ impl Api {
                 request = request.header("x-filter", &filter.to_string());
             }
             self.lists.turn().await;
-            let reply = checked(request.send().await?)?;
+            let reply = request.send().await?.success_or(error::refused)?;
             let Page { data, pages } = reply.json()?;
             found.extend(data);
             if page >= pages {
@@ -190,12 +190,8 @@ impl Api {
 
     async fn other(&self, request: Request<'_>) -> Result<Reply, ProviderError> {
         self.others.turn().await;
-        checked(request.send().await?)
+        request.send().await?.success_or(error::refused)
     }
-}
-
-fn checked(reply: Reply) -> Result<Reply, ProviderError> {
-    if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
 }
 
 #[cfg(test)]

@@ -27,12 +27,10 @@ impl Config {
             SettingsError::new(Some("token"), "no token is given")
                 .with_hint("make a personal access token with Domains: Read/Write and nothing else")
         })?;
-        let mut client = HttpClient::builder(raw.base_url.as_deref().unwrap_or(BASE_URL))
+        let client = HttpClient::builder(raw.base_url.as_deref().unwrap_or(BASE_URL))
             .map_err(|error| error.at("base_url"))?
-            .credentials(Credentials::bearer(token));
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+            .credentials(Credentials::bearer(token))
+            .ca_bundle(raw.ca_bundle);
         Ok(Self { client: client.build() })
     }
 }
@@ -59,10 +57,7 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
         let whole = url.ends_with(&format!("/{version}"));
         settings = settings.with("base_url", if whole { url.to_owned() } else { format!("{url}/{version}") });
     }
-    if let Some(path) = environment.first(&["LINODE_CA"]) {
-        settings = settings.with("ca_bundle", path);
-    }
-    Ok(settings)
+    Ok(settings.with_optional("ca_bundle", environment.first(&["LINODE_CA"])))
 }
 
 #[cfg(test)]
@@ -71,14 +66,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

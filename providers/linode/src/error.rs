@@ -34,10 +34,7 @@ pub(crate) fn refused(reply: &Reply) -> ProviderError {
     if reply.header("x-maintenance-mode").is_some() {
         error = error.with_context("maintenance", "announced by the service");
     }
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint)
 }
 
 fn meaning(status: u16, words: &str, known_token: bool) -> (ProviderErrorKind, Option<&'static str>) {

@@ -28,9 +28,7 @@ pub(crate) async fn audit(api: &Api, needs: &[ScopeNeed]) -> Result<ScopeReport,
     };
     let grants = match api.grants().await {
         // The question is open to every token; where it is not, the list of domains has to do.
-        Err(error) if matches!(error.kind(), ProviderErrorKind::Permission | ProviderErrorKind::NotFound) => {
-            Err(())
-        }
+        Err(error) if error.is_out_of_reach() => Err(()),
         Err(error) => return Err(error),
         Ok(grants) => Ok(grants),
     };

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Failure, failure};
 use crate::identity::Identity;
-use dns01_provider::http::{HttpClient, Reply, Request};
+use dns01_provider::http::{HttpClient, Reply, Request, is_segment};
 use dns01_provider::{ProviderError, ProviderErrorKind, TxtValue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -185,7 +185,7 @@ impl Api {
         let mut again = true;
         loop {
             let reply = self.identity.prove(request()?).await?.send().await?;
-            if (200..300).contains(&reply.status()) {
+            if reply.is_success() {
                 return Ok(reply);
             }
             let failure = failure(&reply);
@@ -202,8 +202,7 @@ impl Api {
 
 /// A zone's id is its name; a configured one is checked before it becomes part of a path.
 fn path(zone: &str, rest: &str) -> Result<String, ProviderError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if zone.is_empty() || !zone.chars().all(fits) || zone.chars().all(|c| c == '.') {
+    if !is_segment(zone, "-_.") {
         let message = format!("`{zone}` is not a zone's id");
         return Err(ProviderError::new(ProviderErrorKind::NotFound, message)
             .with_hint("zones have no ids here: leave it out"));

@@ -1,10 +1,9 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::{Credentials, HttpClient};
+use dns01_provider::http::{Credentials, HttpClient, origin_and_path};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 use std::time::Duration;
-use url::Url;
 
 /// Calls of the service can be slow; its own clients wait longer still.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -163,12 +162,10 @@ impl Proof {
 impl TokenAddress {
     fn new(url: &str, id: String, secret: SecretRef) -> Result<Self, SettingsError> {
         let at = |error: SettingsError| error.at("token_url");
-        // Its path need not end with a slash, as the client's base does.
-        let parsed =
-            Url::parse(url).map_err(|_| at(SettingsError::new(None, format!("`{url}` is no address"))))?;
-        let client = HttpClient::builder(&parsed.origin().ascii_serialization()).map_err(at)?;
-        let client = client.credentials(Credentials::basic(id, secret)).timeout(TIMEOUT).build();
-        Ok(Self { client, path: parsed.path().to_owned() })
+        let wrong = |_| at(SettingsError::new(None, format!("`{url}` is no address")));
+        let (origin, path) = origin_and_path(url).map_err(wrong)?;
+        let client = HttpClient::builder(&origin).map_err(at)?;
+        Ok(Self { client: client.credentials(Credentials::basic(id, secret)).timeout(TIMEOUT).build(), path })
     }
 }
 
@@ -183,10 +180,9 @@ const TOKEN: &str = "OVH_ACCESS_TOKEN";
 /// The settings that the environment names of lego and others stand for.
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
     let endpoint = environment.first(&["OVH_ENDPOINT", "OVH_END_POINT"]);
-    let mut settings = Settings::default().with("endpoint", endpoint.unwrap_or_else(|| "ovh-eu".to_owned()));
-    if let Some(url) = environment.first(&["OVH_TOKEN_URL"]) {
-        settings = settings.with("token_url", url);
-    }
+    let mut settings = Settings::default()
+        .with("endpoint", endpoint.unwrap_or_else(|| "ovh-eu".to_owned()))
+        .with_optional("token_url", environment.first(&["OVH_TOKEN_URL"]));
     if let Some(token) = environment.secret(&[TOKEN]) {
         return Ok(settings.with("access_token", token));
     }
@@ -211,14 +207,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The service's codes, and the one place where they become a [`ProviderError`].
 
-use dns01_provider::http::{Reply, in_short};
-use dns01_provider::secret::SecretError;
+use dns01_provider::http::{Reply, TokenRefusal, in_short};
 use dns01_provider::{ProviderError, ProviderErrorKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -60,10 +59,7 @@ pub(crate) fn failure(reply: &Reply) -> Failure {
     if let Some(missing) = missing {
         message += &format!("; missing: {}", in_short(missing));
     }
-    let mut error = with_query_id(reply, reply.error_of(kind, &message));
-    if let Some(hint) = hint {
-        error = error.with_hint(hint);
-    }
+    let error = with_query_id(reply, reply.error_of(kind, &message)).with_optional_hint(hint);
     match (reply.status(), code.as_str()) {
         (404, _) if said.message.contains("requested object") => Failure::Gone(error),
         (401, _) | (400, "INVALID_SIGNATURE") => Failure::Unproven(error),
@@ -117,27 +113,14 @@ fn meaning(status: u16, code: &str, message: &str) -> (ProviderErrorKind, Option
     }
 }
 
-/// The token address's refusal (RFC 6749 §5.2).
+/// The token address's refusal.
 pub(crate) fn no_token(reply: &Reply) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_description: String,
-    }
-    let Ok(refusal) = reply.json::<Refusal>() else { return reply.error() };
-    let words = in_short(&format!("{} {}", refusal.error, refusal.error_description));
-    let message = format!("no token for the service account: {words}");
-    match reply.status() {
-        400 | 401 | 403 => reply
-            .error_of(ProviderErrorKind::Auth, &message)
+    let refusal = TokenRefusal::of(reply).map(|refusal| refusal.error(reply, "the service account"));
+    match refusal.filter(|error| error.kind() == ProviderErrorKind::Auth) {
+        Some(error) => error
             .with_hint("check `client_id` and `client_secret`, and that they are of this endpoint's region"),
-        _ => reply.error(),
+        None => reply.error(),
     }
-}
-
-pub(crate) fn unread(error: SecretError) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
 }
 
 #[cfg(test)]

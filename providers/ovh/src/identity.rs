@@ -4,8 +4,8 @@ use crate::config::{Config, Proof};
 use crate::error;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use data_encoding::HEXLOWER;
-use dns01_provider::http::{AccessToken, HttpClient, Request, TokenReply};
-use dns01_provider::{ProviderError, SecretRef};
+use dns01_provider::ProviderError;
+use dns01_provider::http::{AccessToken, HttpClient, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,7 +40,8 @@ impl Identity {
     pub(crate) async fn prove<'a>(&self, request: Request<'a>) -> Result<Request<'a>, ProviderError> {
         let token = match &self.proof {
             Proof::Signature { key, secret, consumer } => {
-                let (key, secret, consumer) = (read(key).await?, read(secret).await?, read(consumer).await?);
+                let (key, secret, consumer) =
+                    (key.read().await?, secret.read().await?, consumer.read().await?);
                 let time = now() + self.ahead().await?;
                 let signature = signature(&request, &secret, &consumer, time);
                 return Ok(request
@@ -58,11 +59,7 @@ impl Identity {
                 };
                 self.token.get(fetch).await?
             }
-            Proof::AccessToken(token) => {
-                let fetch =
-                    || async { Ok(TokenReply { access_token: read(token).await?, expires_in: None }) };
-                self.token.get(fetch).await?
-            }
+            Proof::AccessToken(token) => self.token.get(|| async { Ok(token.read().await?.into()) }).await?,
         };
         Ok(request.bearer(&token))
     }
@@ -87,10 +84,6 @@ impl Identity {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
         Ok(ahead)
     }
-}
-
-async fn read(secret: &SecretRef) -> Result<SecretString, ProviderError> {
-    secret.read().await.map_err(error::unread)
 }
 
 fn now() -> i64 {

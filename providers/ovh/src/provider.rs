@@ -153,12 +153,9 @@ impl DnsProvider for Ovh {
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        let names = match self.api.zones().await {
-            Err(error) if error.kind() == ProviderErrorKind::Permission => return Ok(Listing::NotAvailable),
-            result => result?,
-        };
-        let zones = names.iter().filter_map(|name| ZoneName::parse(name).ok()).map(Zone::named);
-        Ok(Listing::Listed(zones.collect()))
+        let zone = |name: String| Some(Zone::named(ZoneName::parse(&name).ok()?));
+        let names = self.api.zones().await;
+        Listing::if_permitted(names.map(|names| names.into_iter().filter_map(zone).collect()))
     }
 
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {

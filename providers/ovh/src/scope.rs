@@ -2,6 +2,7 @@
 //! rules, a service account's policies can be tried.
 
 use crate::api::{Api, Rule};
+use dns01_provider::pattern::fits;
 use dns01_provider::{ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport};
 use std::collections::BTreeSet;
 
@@ -117,18 +118,6 @@ async fn by_policies(api: &Api, zones: &BTreeSet<&str>) -> Result<ScopeReport, P
         }
     }
     Ok(ScopeReport::MoreThanNeeded { findings })
-}
-
-/// `*` stands for anything, slashes too.
-fn fits(pattern: &str, path: &str) -> bool {
-    let parts: Vec<&str> = pattern.split('*').collect();
-    let [first, middle @ .., last] = &parts[..] else { return pattern == path };
-    let Some(mut rest) = path.strip_prefix(first) else { return false };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]

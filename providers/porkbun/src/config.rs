@@ -86,12 +86,11 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let missing = |what, name| SettingsError::not_in_environment("porkbun", what, name);
     let key = environment.secret(&KEY).ok_or_else(|| missing("API key", KEY[0]))?;
     let secret = environment.secret(&SECRET).ok_or_else(|| missing("secret API key", SECRET[0]))?;
-    let settings = Settings::default().with("api_key", key).with("secret_api_key", secret);
-    let optional = [("base_url", "PORKBUN_BASE_URL"), ("pause", "PORKBUN_PAUSE")];
-    Ok(optional.into_iter().fold(settings, |settings, (key, name)| match environment.first(&[name]) {
-        Some(value) => settings.with(key, value),
-        None => settings,
-    }))
+    Ok(Settings::default()
+        .with("api_key", key)
+        .with("secret_api_key", secret)
+        .with_optional("base_url", environment.first(&["PORKBUN_BASE_URL"]))
+        .with_optional("pause", environment.first(&["PORKBUN_PAUSE"])))
 }
 
 #[cfg(test)]
@@ -100,14 +99,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

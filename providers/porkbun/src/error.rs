@@ -69,23 +69,17 @@ pub(crate) fn refused(reply: &Reply) -> Option<Failure> {
             let message = "the service answered 503, which is how it says that there were too many requests";
             return Some(reply.error_of(ProviderErrorKind::RateLimited, message).into());
         }
-        Err(_) if (200..300).contains(&reply.status()) => return None,
+        Err(_) if reply.is_success() => return None,
         Err(_) => return Some(reply.error().into()),
     };
-    if body.status == "SUCCESS" && (200..300).contains(&reply.status()) {
-        return None;
-    }
-    if body.status.is_empty() && (200..300).contains(&reply.status()) {
-        // Reading it will tell that it is of another form.
+    // Without a status it is of another form, as reading it will tell.
+    if reply.is_success() && ["SUCCESS", ""].contains(&body.status.as_str()) {
         return None;
     }
     let meaning = meaning(reply.status(), &body);
     let words = words(&body);
     let message = format!("the service answered {}: {words}", reply.status());
-    let mut error = reply.error_of(meaning.kind, &message);
-    if let Some(hint) = meaning.hint {
-        error = error.with_hint(hint);
-    }
+    let mut error = reply.error_of(meaning.kind, &message).with_optional_hint(meaning.hint);
     if let Some(wait) = body.wait.filter(|_| meaning.kind == ProviderErrorKind::RateLimited) {
         error = error.with_retry_after(Duration::from_secs(wait.min(LONGEST_WAIT)));
     }

@@ -95,8 +95,7 @@ impl Api {
 }
 
 async fn sent(request: Request<'_>) -> Result<dns01_provider::http::Reply, ProviderError> {
-    let reply = request.send().await?;
-    if (200..300).contains(&reply.status()) { Ok(reply) } else { Err(error::refused(&reply)) }
+    request.send().await?.success_or(error::refused)
 }
 
 fn path(zone: &Zone) -> String {

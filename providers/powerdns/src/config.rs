@@ -1,6 +1,6 @@
 //! Settings: raw as written, then checked once.
 
-use dns01_provider::http::{Credentials, HttpClient};
+use dns01_provider::http::{Credentials, HttpClient, is_segment};
 use dns01_provider::{Environment, SecretRef, Settings, SettingsError, plugin};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -33,20 +33,18 @@ impl Config {
         let raw: Raw = settings.parse()?;
         let timeout = plugin::timeout(raw.timeout, DEFAULT_TIMEOUT)?;
         let id = raw.server_id.as_deref().unwrap_or(DEFAULT_SERVER_ID);
-        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        if !is_segment(id, "-_.") {
             return Err(SettingsError::new(Some("server_id"), format!("`{id}` is not a server id"))
                 .with_hint("leave it out unless a proxy stands before several servers"));
         }
         let root = raw.url.trim_end_matches('/');
         let root = root.strip_suffix(API_PATH).unwrap_or(root);
-        let mut client = HttpClient::builder(&format!("{root}{API_PATH}/servers/{id}/"))
+        let client = HttpClient::builder(&format!("{root}{API_PATH}/servers/{id}/"))
             .map_err(|error| error.at("url"))?
             .credentials(Credentials::header("x-api-key", raw.api_key))
             .body_cap(LARGEST_ZONE)
-            .timeout(timeout);
-        if let Some(path) = raw.ca_bundle {
-            client = client.ca_bundle(path);
-        }
+            .timeout(timeout)
+            .ca_bundle(raw.ca_bundle);
         Ok(Self { client: client.build(), timeout })
     }
 }
@@ -70,11 +68,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let missing = |what, name| SettingsError::not_in_environment("powerdns", what, name);
     let url = environment.first(&[URL]).ok_or_else(|| missing("address", URL))?;
     let key = environment.secret(&[KEY]).ok_or_else(|| missing("key", KEY))?;
-    let settings = Settings::default().with("url", url).with("api_key", key);
-    Ok(match environment.first(&[SERVER_ID]) {
-        Some(id) => settings.with("server_id", id),
-        None => settings,
-    })
+    Ok(Settings::default()
+        .with("url", url)
+        .with("api_key", key)
+        .with_optional("server_id", environment.first(&[SERVER_ID])))
 }
 
 #[cfg(test)]
@@ -83,8 +80,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -104,8 +100,10 @@ mod tests {
         let key = |table| config(table).unwrap_err().key;
         let secret = json!({ "env": "X" });
         assert_eq!(key(json!({ "url": "pdns.test", "api_key": secret })).as_deref(), Some("url"));
-        let id = json!({ "url": "http://p.test", "api_key": secret, "server_id": "a/b" });
-        assert_eq!(key(id).as_deref(), Some("server_id"));
+        for id in ["a/b", "..", ""] {
+            let id = json!({ "url": "http://p.test", "api_key": secret, "server_id": id });
+            assert_eq!(key(id).as_deref(), Some("server_id"));
+        }
         let timeout = json!({ "url": "http://p.test", "api_key": secret, "timeout": "0s" });
         assert_eq!(key(timeout).as_deref(), Some("timeout"));
         assert!(config(json!({ "url": "http://p.test" })).unwrap_err().message.contains("api_key"));
@@ -113,11 +111,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_of_lego_work_and_the_key_stays_a_reference() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up))
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set));
         let settings = from(&[
             ("PDNS_API_URL", "http://p.test:8081/"),
             ("PDNS_API_KEY", "hunter2"),

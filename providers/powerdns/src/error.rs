@@ -13,19 +13,11 @@ struct Body {
 /// The error that `reply` stands for.
 pub(crate) fn refused(reply: &Reply) -> ProviderError {
     let Ok(body) = serde_json::from_slice::<Body>(reply.body()) else {
-        let error = reply.error();
-        return match hint(reply.status(), "") {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        };
+        return reply.error().with_optional_hint(hint(reply.status(), ""));
     };
     let text = in_short(&body.error);
     let message = format!("the server answered {}: {text}", reply.status());
-    let error = reply.error_of(kind(reply.status(), &text), &message);
-    match hint(reply.status(), &text) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    reply.error_of(kind(reply.status(), &text), &message).with_optional_hint(hint(reply.status(), &text))
 }
 
 /// The server has only words, no codes, for what is wrong with an RRset.
@@ -67,14 +59,6 @@ pub(crate) fn secondary(zone: &Zone, zone_kind: &str) -> ProviderError {
     ProviderError::new(ProviderErrorKind::Invalid, message)
         .with_context("zone", &zone.name)
         .with_hint("configure the server that is the zone's primary")
-}
-
-/// Somebody else writes the same RRsets, and overwrites ours each time.
-pub(crate) fn overwritten(zone: &Zone) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
-        .with_context("zone", &zone.name)
-        .with_retryable(true)
-        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl DnsProvider for PowerDns {
             }
             self.api.patch(zone, &writes).await?;
         }
-        Err(error::overwritten(zone))
+        Err(rrset::overwritten(&zone.name))
     }
 
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {

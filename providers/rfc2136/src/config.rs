@@ -198,9 +198,8 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn settings(table: Value) -> Settings {
-        let Value::Object(table) = table else { panic!("a table") };
-        Settings::new(table)
+    fn config(table: Value) -> Result<Config, SettingsError> {
+        Config::new(table.try_into()?)
     }
 
     #[test]
@@ -234,11 +233,11 @@ mod tests {
 
     #[test]
     fn the_design_pages_table_is_understood() {
-        let config = Config::new(settings(json!({
+        let config = config(json!({
             "server": "192.0.2.53:53",
             "tsig": { "name": "DNS01", "algorithm": "hmac-sha384", "secret": { "env": "LAB_TSIG" } },
             "timeout": "1m 30s",
-        })))
+        }))
         .unwrap();
         let key = config.tsig.unwrap();
         assert_eq!(key.name.to_string(), "dns01.");
@@ -248,32 +247,28 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_key() {
-        let key = |table| Config::new(settings(table)).unwrap_err().key;
+        let key = |table| config(table).unwrap_err().key;
         let tsig = |algorithm: &str| json!({ "name": "k", "algorithm": algorithm, "secret": { "env": "X" } });
         assert_eq!(key(json!({ "server": "a b" })).as_deref(), Some("server"));
         let md5 = json!({ "server": "192.0.2.53", "tsig": tsig("hmac-md5") });
         assert_eq!(key(md5).as_deref(), Some("tsig.algorithm"));
         assert_eq!(key(json!({ "server": "192.0.2.53", "timeout": "0s" })).as_deref(), Some("timeout"));
-        let unknown = Config::new(settings(json!({ "server": "192.0.2.53", "sever": 1 }))).unwrap_err();
+        let unknown = config(json!({ "server": "192.0.2.53", "sever": 1 })).unwrap_err();
         assert!(unknown.message.contains("sever"), "{unknown}");
     }
 
     #[test]
     fn no_debug_shows_a_secret() {
-        let config = Config::new(settings(json!({
+        let config = config(json!({
             "server": "192.0.2.53",
             "tsig": { "name": "k", "secret": { "literal": "c2VjcmV0" } },
-        })));
+        }));
         assert!(!format!("{:?}", config.unwrap()).contains("c2VjcmV0"));
     }
 
     #[test]
     fn the_environment_names_of_other_tools_work_and_secrets_stay_references() {
-        let from = |set: &[(&str, &str)]| {
-            let look_up =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            from_environment(&Environment::new(&look_up)).and_then(Config::new)
-        };
+        let from = |set: &[(&str, &str)]| from_environment(&Environment::of(set)).and_then(Config::new);
         let config = from(&[
             ("RFC2136_NAMESERVER", "192.0.2.53"),
             ("RFC2136_TSIG_KEY", "lego."),

@@ -177,10 +177,7 @@ impl UpdateError {
         if matches!(self, Self::Malformed(_)) {
             error = error.with_retryable(false);
         }
-        if let Some(hint) = hint {
-            error = error.with_hint(hint);
-        }
-        error = error.with_context("server", server).with_context("zone", zone);
+        error = error.with_optional_hint(hint).with_context("server", server).with_context("zone", zone);
         match self {
             Self::Resolve { source: Some(source) } => error.with_source(source),
             Self::Connect { source, .. } | Self::Broken { source, .. } => error.with_source(source),

@@ -182,10 +182,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     let mut settings = Settings::default();
     match (environment.secret(&[ACCESS_KEY_ID]), environment.secret(&[SECRET_ACCESS_KEY])) {
         (Some(id), Some(secret)) => {
-            settings = settings.with("access_key_id", id).with("secret_access_key", secret);
-            if let Some(token) = environment.secret(&[SESSION_TOKEN]) {
-                settings = settings.with("session_token", token);
-            }
+            settings = settings
+                .with("access_key_id", id)
+                .with("secret_access_key", secret)
+                .with_optional("session_token", environment.secret(&[SESSION_TOKEN]));
         }
         (Some(_), None) => {
             return Err(SettingsError::not_in_environment("route53", "secret access key", SECRET_ACCESS_KEY));
@@ -195,16 +195,10 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
         }
         (None, None) => {}
     }
-    for (name, key) in [
-        ("AWS_HOSTED_ZONE_ID", "hosted_zone_id"),
-        ("AWS_ASSUME_ROLE_ARN", "role_arn"),
-        ("AWS_EXTERNAL_ID", "external_id"),
-    ] {
-        if let Some(value) = environment.first(&[name]) {
-            settings = settings.with(key, value);
-        }
-    }
-    Ok(settings)
+    Ok(settings
+        .with_optional("hosted_zone_id", environment.first(&["AWS_HOSTED_ZONE_ID"]))
+        .with_optional("role_arn", environment.first(&["AWS_ASSUME_ROLE_ARN"]))
+        .with_optional("external_id", environment.first(&["AWS_EXTERNAL_ID"])))
 }
 
 #[cfg(test)]
@@ -213,14 +207,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn config(table: Value) -> Result<Config, SettingsError> {
-        let Value::Object(table) = table else { panic!("a table") };
-        Config::new(Settings::new(table))
+        Config::new(table.try_into()?)
     }
 
     fn environment(set: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up =
-            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Config::new(from_environment(&Environment::new(&look_up))?)
+        Config::new(from_environment(&Environment::of(set))?)
     }
 
     #[test]

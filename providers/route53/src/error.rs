@@ -95,10 +95,7 @@ impl Said {
             None => format!("the service answered {status}: {words}"),
             Some(code) => format!("the service answered {status}: {words} ({code})"),
         };
-        let mut error = ProviderError::new(kind, message);
-        if let Some(hint) = hint {
-            error = error.with_hint(hint);
-        }
+        let mut error = ProviderError::new(kind, message).with_optional_hint(hint);
         if kind == Kind::RateLimited {
             // The service does not say how long; a proxy before it may.
             let told = reply.headers().get("retry-after").and_then(|text| text.trim().parse().ok());

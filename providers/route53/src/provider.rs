@@ -134,10 +134,7 @@ impl DnsProvider for Route53 {
     }
 
     async fn zones(&self) -> Result<Listing<Zone>, ProviderError> {
-        match self.api.zones().await {
-            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Listing::NotAvailable),
-            result => result.map(Listing::Listed),
-        }
+        Listing::if_permitted(self.api.zones().await)
     }
 
     async fn published(&self, zone: &Zone, receipt: &Receipt) -> Result<Published, ProviderError> {

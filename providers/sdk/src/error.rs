@@ -1,5 +1,6 @@
 //! Why a provider's call failed.
 
+use crate::secret::SecretError;
 use std::fmt;
 use std::time::Duration;
 
@@ -103,6 +104,15 @@ impl ProviderError {
         self
     }
 
+    /// Says what the reader can do about it, where there is something.
+    #[must_use]
+    pub fn with_optional_hint(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
     /// Keeps the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -134,6 +144,13 @@ impl ProviderError {
         self.zone_only
     }
 
+    /// True if the credential may not do it, or does not see what it is about: to a look at what a
+    /// credential can do this is an answer.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self.kind, ProviderErrorKind::Permission | ProviderErrorKind::NotFound)
+    }
+
     /// How long the service wants to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -147,6 +164,13 @@ impl ProviderError {
     }
 }
 
+/// A secret that a call needs.
+impl From<SecretError> for ProviderError {
+    fn from(error: SecretError) -> Self {
+        Self::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
+    }
+}
+
 struct Context<'a>(&'a [(&'static str, String)]);
 
 impl fmt::Display for Context<'_> {
@@ -156,5 +180,16 @@ impl fmt::Display for Context<'_> {
             write!(f, "{lead}{key} {value}")?;
         }
         if self.0.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_given_where_there_is_one_and_none_takes_none_away() {
+        let error = ProviderError::new(ProviderErrorKind::Auth, "no").with_optional_hint(Some("do"));
+        assert_eq!(error.with_optional_hint(None::<String>).hint(), Some("do"));
     }
 }

@@ -17,10 +17,12 @@
 //! | [`memory`] | [`MemoryProvider`]: the reference, able to misbehave |
 //! | [`conformance`] | the suite that proves the promises for a provider |
 //! | [`error`] | [`ProviderError`] and its kinds |
+//! | [`pattern`] | patterns with `*`, in which services tell what is allowed |
 //! | [`plugin`] | [`Plugin`]: name, settings, constructor |
 //! | [`process`] | [`Program`](process::Program): a program of somebody else, run safely |
 //! | [`secret`] | [`SecretRef`]: where a secret is kept |
 //! | [`zone_ids`] | [`ZoneIds`]: ids that were looked up |
+//! | [`zone_turns`] | [`ZoneTurns`]: one writer in a zone at a time |
 
 pub mod conformance;
 pub mod credential;
@@ -28,6 +30,7 @@ pub mod error;
 pub mod http;
 pub mod memory;
 pub mod name;
+pub mod pattern;
 pub mod plugin;
 mod presentation;
 pub mod process;
@@ -39,6 +42,7 @@ pub mod record_ids;
 pub mod rrset;
 pub mod secret;
 pub mod zone_ids;
+pub mod zone_turns;
 
 pub use credential::{Credential, CredentialName, CredentialNameError};
 pub use error::{ProviderError, ProviderErrorKind};
@@ -55,3 +59,4 @@ pub use record_ids::RecordIds;
 pub use rrset::{Rrset, RrsetRecord};
 pub use secret::{SecretError, SecretRef};
 pub use zone_ids::ZoneIds;
+pub use zone_turns::ZoneTurns;

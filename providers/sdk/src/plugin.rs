@@ -58,6 +58,15 @@ impl Settings {
         self
     }
 
+    /// Sets one key if there is a value for it.
+    #[must_use]
+    pub fn with_optional(self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
     /// The text at `key`, if there is one; of a table, that of `key.inner`.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
@@ -84,6 +93,17 @@ impl Settings {
     pub fn parse<T: DeserializeOwned>(self) -> Result<T, SettingsError> {
         serde_json::from_value(Value::Object(self.0))
             .map_err(|error| SettingsError::new(None, error.to_string()))
+    }
+}
+
+impl TryFrom<Value> for Settings {
+    type Error = SettingsError;
+
+    fn try_from(table: Value) -> Result<Self, SettingsError> {
+        match table {
+            Value::Object(table) => Ok(Self(table)),
+            _ => Err(SettingsError::new(None, "the settings are not a table")),
+        }
     }
 }
 
@@ -145,12 +165,22 @@ pub fn timeout(raw: Option<jiff::SignedDuration>, default: Duration) -> Result<D
 }
 
 /// The process environment, or a test's.
-pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
+pub struct Environment<'a>(LookUp<'a>);
+
+type LookUp<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
 impl<'a> Environment<'a> {
     /// An environment that looks names up with `look_up`.
     pub fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self(look_up)
+        Self(Box::new(look_up))
+    }
+
+    /// An environment with these names and values, and no others.
+    #[must_use]
+    pub fn of(variables: &'a [(&'a str, &'a str)]) -> Self {
+        Self(Box::new(|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        }))
     }
 
     /// The first of `names` that is set and not empty.
@@ -170,5 +200,30 @@ impl<'a> Environment<'a> {
             }
             self.first(&[file.as_str()]).map(|path| serde_json::json!({ "file": path }))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn settings_are_a_table_and_a_value_that_is_not_there_is_left_out() {
+        let settings = Settings::try_from(json!({ "url": "u" })).unwrap();
+        let settings = settings.with_optional("token", Some("t")).with_optional("timeout", None::<String>);
+        assert!(settings.is_same_as(&json!({ "url": "u", "token": "t" }).try_into().unwrap()));
+        assert!(Settings::try_from(json!("u")).is_err());
+    }
+
+    #[test]
+    fn the_first_name_that_is_set_and_not_empty_counts_and_a_secret_stays_a_reference() {
+        let set = [("EMPTY", ""), ("SECOND", "2"), ("THIRD_FILE", "/run/3")];
+        let environment = Environment::of(&set);
+        assert_eq!(environment.first(&["ABSENT", "EMPTY", "SECOND"]).as_deref(), Some("2"));
+        assert_eq!(environment.first(&["ABSENT"]), None);
+        assert_eq!(environment.secret(&["EMPTY", "SECOND"]), Some(json!({ "env": "SECOND" })));
+        assert_eq!(environment.secret(&["THIRD", "SECOND"]), Some(json!({ "file": "/run/3" })));
+        assert_eq!(environment.secret(&["ABSENT"]), None);
     }
 }

@@ -16,7 +16,7 @@
 //! # }
 //! ```
 
-use crate::error::ProviderErrorKind;
+use crate::error::{ProviderError, ProviderErrorKind};
 use crate::plugin::SettingsError;
 use crate::secret::{SecretError, SecretRef};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -134,6 +134,16 @@ impl ProcessError {
             Self::Start(_) | Self::TooMuch(_) | Self::Directory(_) => ProviderErrorKind::Invalid,
             // Why it failed is not known, so it may be something that passes.
             Self::Pipes(_) | Self::Timeout(_) => ProviderErrorKind::Unavailable,
+        }
+    }
+
+    /// `error`, which tells what happened, with the cause of this one as its source.
+    #[must_use]
+    pub fn into_source_of(self, error: ProviderError) -> ProviderError {
+        match self {
+            Self::Secret { source, .. } => error.with_source(source),
+            Self::Directory(source) | Self::Start(source) | Self::Pipes(source) => error.with_source(source),
+            Self::Timeout(_) | Self::TooMuch(_) => error,
         }
     }
 }
@@ -409,6 +419,19 @@ mod tests {
         assert!(matches!(run(&absent, b"").await, Err(ProcessError::Start(_))));
         let nothing = Program { command: Vec::new(), ..shell("") };
         assert!(matches!(run(&nothing, b"").await, Err(ProcessError::Start(_))));
+    }
+
+    #[test]
+    fn a_cause_goes_over_to_the_error_that_callers_see() {
+        let has_cause = |failed: ProcessError| {
+            let error = ProviderError::new(failed.kind(), failed.to_string());
+            std::error::Error::source(&failed.into_source_of(error)).is_some()
+        };
+        let cause = || io::Error::from(io::ErrorKind::NotFound);
+        let secret = SecretError::Env("TOKEN".to_owned());
+        assert!(has_cause(ProcessError::Secret { name: "TOKEN".to_owned(), source: secret }));
+        assert!(has_cause(ProcessError::Start(cause())) && has_cause(ProcessError::Directory(cause())));
+        assert!(!has_cause(ProcessError::Timeout(Duration::ZERO)));
     }
 
     #[tokio::test]

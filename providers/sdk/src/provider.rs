@@ -1,6 +1,6 @@
 //! The contract.
 
-use crate::error::ProviderError;
+use crate::error::{ProviderError, ProviderErrorKind};
 use crate::name::Fqdn;
 use crate::rate::Rate;
 use crate::record::{TxtChange, TxtValue, Zone};
@@ -206,6 +206,19 @@ pub enum Listing<T> {
     NotAvailable,
 }
 
+impl<T> Listing<T> {
+    /// What came of asking for a list: a credential that may not ask has none.
+    ///
+    /// # Errors
+    /// That of `result`, unless it is a lack of permission.
+    pub fn if_permitted(result: Result<Vec<T>, ProviderError>) -> Result<Self, ProviderError> {
+        match result {
+            Err(error) if error.kind() == ProviderErrorKind::Permission => Ok(Self::NotAvailable),
+            result => result.map(Self::Listed),
+        }
+    }
+}
+
 /// The service's own word on a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -273,6 +286,14 @@ impl ScopeReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_lack_of_permission_takes_a_list_away() {
+        let refused = |kind| Listing::<u8>::if_permitted(Err(ProviderError::new(kind, "no")));
+        assert_eq!(Listing::if_permitted(Ok(vec![1])).unwrap(), Listing::Listed(vec![1]));
+        assert_eq!(refused(ProviderErrorKind::Permission).unwrap(), Listing::NotAvailable);
+        assert!(refused(ProviderErrorKind::Auth).is_err());
+    }
 
     #[test]
     fn what_is_missing_counts_more_than_what_is_too_much() {

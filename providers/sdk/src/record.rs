@@ -1,5 +1,6 @@
 //! What is written: single TXT values at names in zones.
 
+use crate::error::{ProviderError, ProviderErrorKind};
 use crate::name::{Fqdn, ZoneName};
 use std::fmt;
 
@@ -86,6 +87,21 @@ impl Zone {
     pub fn named(name: ZoneName) -> Self {
         Self { name, id: None }
     }
+
+    /// `name` as services write it inside the zone: what stands left of the zone, `@` at its apex.
+    ///
+    /// # Errors
+    /// It does not lie in the zone.
+    pub fn relative<'a>(&self, name: &'a Fqdn) -> Result<&'a str, ProviderError> {
+        match name.relative_to(&self.name) {
+            Some("") => Ok("@"),
+            Some(relative) => Ok(relative),
+            None => {
+                let message = format!("`{name}` does not lie in the zone");
+                Err(ProviderError::new(ProviderErrorKind::Invalid, message).with_context("zone", &self.name))
+            }
+        }
+    }
 }
 
 /// One change to one TXT value.
@@ -130,6 +146,15 @@ impl TxtChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_relative_to_their_zone_and_its_apex_has_a_sign() {
+        let zone = Zone::named(ZoneName::parse("example.com").unwrap());
+        let relative = |name: &str| zone.relative(&Fqdn::parse(name).unwrap()).map(str::to_owned);
+        assert_eq!(relative("_acme-challenge.a.example.com").unwrap(), "_acme-challenge.a");
+        assert_eq!(relative("example.com").unwrap(), "@");
+        assert_eq!(relative("example.org").unwrap_err().kind(), ProviderErrorKind::Invalid);
+    }
 
     #[test]
     fn the_form_of_challenges_is_told_from_other_texts() {

@@ -1,6 +1,7 @@
 //! Single values at services that know whole RRsets only: read, merge, write.
 
-use crate::name::Fqdn;
+use crate::error::{ProviderError, ProviderErrorKind};
+use crate::name::{Fqdn, ZoneName};
 use crate::record::{TxtChange, TxtValue};
 use std::collections::BTreeMap;
 
@@ -75,6 +76,16 @@ pub fn merged<R: RrsetRecord>(present: Option<&Rrset<R>>, changes: &[&TxtChange]
     (records != before).then(|| Rrset { ttl: ttl.unwrap_or_default(), records })
 }
 
+/// Without compare-and-set: another program writes the same RRsets of `zone`, and overwrites ours
+/// each time.
+#[must_use]
+pub fn overwritten(zone: &ZoneName) -> ProviderError {
+    ProviderError::new(ProviderErrorKind::Conflict, "another writer keeps changing the same records")
+        .with_context("zone", zone)
+        .with_retryable(true)
+        .with_hint("the API has no compare-and-set: let one program write the zone's challenges")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +136,13 @@ mod tests {
     #[test]
     fn an_rrset_without_records_gives_no_ttl() {
         assert_eq!(merge(Some(&set(&[])), &[add("v")]).unwrap().ttl, 60);
+    }
+
+    #[test]
+    fn what_is_overwritten_each_time_may_be_tried_again_later() {
+        let error = overwritten(&ZoneName::parse("example.org").unwrap());
+        assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Conflict, true));
+        assert!(error.to_string().contains("example.org") && error.hint().is_some(), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Access tokens that a service gives for a credential and that end by themselves.
 
+use super::{Reply, Request, in_short};
 use crate::error::{ProviderError, ProviderErrorKind};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -27,6 +28,13 @@ pub struct TokenReply {
 impl fmt::Debug for TokenReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TokenReply(for {:?} s)", self.expires_in)
+    }
+}
+
+/// A token that another program has made; nobody tells when it ends.
+impl From<SecretString> for TokenReply {
+    fn from(access_token: SecretString) -> Self {
+        Self { access_token, expires_in: None }
     }
 }
 
@@ -75,6 +83,33 @@ impl AccessToken {
         Ok(reply.access_token)
     }
 
+    /// Sends what `request` makes, with the token. One that the service has ceased to take (401)
+    /// is fetched anew once.
+    ///
+    /// # Errors
+    /// As of [`Self::get`] and [`Request::send`]. A bad status is no error here.
+    pub async fn send<'a, F>(
+        &self,
+        fetch: impl Fn() -> F,
+        request: impl Fn() -> Result<Request<'a>, ProviderError>,
+    ) -> Result<Reply, ProviderError>
+    where
+        F: Future<Output = Result<TokenReply, ProviderError>>,
+    {
+        let mut again = true;
+        loop {
+            let token = self.get(&fetch).await?;
+            let reply = request()?.bearer(&token).send().await?;
+            if reply.status() != 401 {
+                return Ok(reply);
+            }
+            self.forget().await;
+            if !std::mem::take(&mut again) {
+                return Ok(reply);
+            }
+        }
+    }
+
     /// Forgets the token: the service has just refused it.
     pub async fn forget(&self) {
         *self.0.lock().await = None;
@@ -84,6 +119,34 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken")
+    }
+}
+
+/// Why a token endpoint gives no token (RFC 6749 §5.2).
+#[derive(Debug, Deserialize)]
+pub struct TokenRefusal {
+    error: String,
+    /// What the endpoint says about it; empty where it says nothing.
+    #[serde(default, rename = "error_description")]
+    pub description: String,
+}
+
+impl TokenRefusal {
+    /// What `reply` says; `None` where it is of another form.
+    #[must_use]
+    pub fn of(reply: &Reply) -> Option<Self> {
+        reply.json().ok()
+    }
+
+    /// The error that `reply`, which says so, stands for; `whom` is who wanted the token.
+    #[must_use]
+    pub fn error(&self, reply: &Reply, whom: &str) -> ProviderError {
+        let kind = match reply.status() {
+            400 | 401 | 403 => ProviderErrorKind::Auth,
+            _ => reply.error().kind(),
+        };
+        let words = in_short(&format!("{} {}", self.error, self.description));
+        reply.error_of(kind, &format!("no token for {whom}: {words}"))
     }
 }
 

@@ -41,12 +41,26 @@ impl Reply {
         &self.body
     }
 
+    /// True if the status is 2xx.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     /// The reply itself if its status is 2xx.
     ///
     /// # Errors
     /// [`Self::error`] for every other status.
     pub fn success(self) -> Result<Self, ProviderError> {
-        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.error()) }
+        self.success_or(Self::error)
+    }
+
+    /// The reply itself if its status is 2xx, for plugins that know what a refusal means.
+    ///
+    /// # Errors
+    /// What `refused` says of every other status.
+    pub fn success_or<E>(self, refused: impl FnOnce(&Self) -> E) -> Result<Self, E> {
+        if self.is_success() { Ok(self) } else { Err(refused(&self)) }
     }
 
     /// The body, read as JSON.
@@ -201,7 +215,8 @@ mod tests {
             let error = reply(status, "").success().unwrap_err();
             assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{status}");
         }
-        assert!(reply(204, "").success().is_ok());
+        assert!(reply(204, "").success().is_ok() && !reply(304, "").is_success());
+        assert_eq!(reply(418, "").success_or(Reply::status).unwrap_err(), 418);
     }
 
     #[test]

@@ -1,4 +1,6 @@
+use super::request::REDIRECTS;
 use super::*;
+use crate::secret::SecretRef;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -176,7 +178,7 @@ async fn neither_errors_nor_debug_show_query_strings_or_secrets() {
 #[tokio::test]
 async fn a_ca_bundle_without_certificates_is_named() {
     let bundle =
-        |path: &str| HttpClient::builder("https://127.0.0.1:1").unwrap().ca_bundle(path.into()).build();
+        |path: &str| HttpClient::builder("https://127.0.0.1:1").unwrap().ca_bundle(Some(path.into())).build();
     for path in ["/nonexistent/ca.pem", "/dev/null"] {
         let error = bundle(path).get("zones").send().await.unwrap_err();
         assert!(error.to_string().contains(path), "{error}");
@@ -207,7 +209,7 @@ fn an_address_that_holds_a_secret_or_is_not_http_is_refused() {
 fn a_path_never_leaves_the_host() {
     let client = HttpClient::builder("https://api.example.net/v1").unwrap().build();
     for path in ["zones/a:b", "/zones", "//evil.example/x", "https://evil.example/x", "zones/a?b#c"] {
-        let url = client.get(path).url;
+        let url = Url::parse(client.get(path).address()).unwrap();
         assert_eq!(url.host_str(), Some("api.example.net"), "{path}");
         assert!(url.path().starts_with("/v1/") && url.query().is_none(), "{url}");
     }
@@ -221,4 +223,41 @@ fn what_is_signed_is_what_will_be_sent() {
     assert_eq!(get.address(), "https://api.example.net/1.0/zones?name=_a+b");
     let post = client.post("zones").json(&serde_json::json!({ "a": 1 })).unwrap();
     assert_eq!((post.method(), post.body()), ("POST", &br#"{"a":1}"#[..]));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_fetched_anew_once() {
+    let (no, yes) = (|| answer("401 Unauthorized", ""), || answer("200 OK", ""));
+    let service = Service::answering(vec![no(), yes(), no(), no()]).await;
+    let client = HttpClient::builder(&service.address).unwrap().build();
+    let (token, fetched) = (AccessToken::default(), Mutex::new(0));
+    let fetch = || {
+        *fetched.lock().unwrap() += 1;
+        std::future::ready(Ok(SecretString::from(format!("t{}", fetched.lock().unwrap())).into()))
+    };
+    let send = || token.send(fetch, || Ok(client.get("zones")));
+    assert_eq!(send().await.unwrap().status(), 200);
+    assert_eq!(send().await.unwrap().status(), 401);
+    for (asked, sent) in service.asked().iter().zip(["t1", "t2", "t2", "t3"]) {
+        assert!(asked.contains(&format!("authorization: Bearer {sent}\r\n")), "{asked}");
+    }
+    assert_eq!(service.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_endpoints_refusal_is_about_the_credential_unless_the_status_says_more() {
+    let body = r#"{"error":"invalid_grant","error_description":"Bad key."}"#;
+    let heads = ["400 Bad Request", "503 Service Unavailable", "400 Bad Request"];
+    let answers = heads.iter().zip([body, body, "<html>"]).map(|(head, body)| answer(head, body));
+    let service = Service::answering(answers.collect()).await;
+    let reply = || async { service.client().post("token").send().await.unwrap() };
+    for kind in [ProviderErrorKind::Auth, ProviderErrorKind::Unavailable] {
+        let reply = reply().await;
+        let refusal = TokenRefusal::of(&reply).unwrap();
+        assert_eq!(refusal.description, "Bad key.");
+        let error = refusal.error(&reply, "the robot");
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().starts_with("no token for the robot: invalid_grant Bad key ("), "{error}");
+    }
+    assert!(TokenRefusal::of(&reply().await).is_none());
 }
