@@ -14,6 +14,7 @@
 //! | `client` | a CA; what it tells without a signature |
 //! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits`, `shared` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
+//! | `registration`, `key_change` | how a key gets an account, and an account another key |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
 //! | `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
 //! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
@@ -31,6 +32,7 @@ mod error;
 mod fake_ca;
 mod issuance;
 mod jws;
+mod key_change;
 mod limits;
 mod nonce;
 mod opening;
@@ -39,6 +41,7 @@ mod ordering;
 mod preset;
 mod problem;
 mod reach;
+mod registration;
 mod renewal_info;
 mod reply;
 mod revocation;
@@ -47,7 +50,7 @@ mod signer;
 mod transport;
 mod waiting;
 
-pub use account::{Account, AccountState, AccountUrl, ExternalAccountBinding, NewAccount, Registration};
+pub use account::{Account, AccountState, AccountUrl};
 pub use authorization::{Authorization, AuthorizationStatus};
 pub use certificate::{CertificateChain, CertificateError};
 pub use challenge::{
@@ -62,6 +65,7 @@ pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
 pub use preset::{ExternalAccount, PRESETS, Preset};
 pub use problem::{Problem, ProblemKind};
 pub use reach::CaEndpoint;
+pub use registration::{ExternalAccountBinding, NewAccount, Registration};
 pub use renewal_info::{CertificateId, RenewalInfo};
 pub use revocation::RevocationReason;
 pub(crate) use shared::{AsAcme, Shared};

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::limits::Limits;
 use super::order::Order;
 use super::reach::CaEndpoint;
-use super::signer::SoftwareKey;
+use super::signer::{Signer, SoftwareKey};
 use crate::clock::Clock;
 use crate::keys::KeyType;
 use data_encoding::BASE64URL_NOPAD;
@@ -152,9 +152,7 @@ impl FakeCa {
 
     /// An account at this CA, with 20 s for all of a test.
     pub(super) fn account(&self) -> Account {
-        let key = SoftwareKey::generate(KeyType::Ec256).unwrap();
-        let account =
-            self.client().account(Arc::new(key), AccountUrl::new(format!("{}/account/1", self.base)));
+        let account = self.client().account(key(), AccountUrl::new(format!("{}/account/1", self.base)));
         // So that a broken rule fails a test instead of hanging it.
         account.until(Instant::now() + Duration::from_secs(20))
     }
@@ -163,6 +161,16 @@ impl FakeCa {
     pub(super) fn url(&self, path: &str) -> url::Url {
         format!("{}{path}", self.base).parse().unwrap()
     }
+}
+
+/// A new account key.
+pub(super) fn key() -> Arc<dyn Signer> {
+    Arc::new(SoftwareKey::generate(KeyType::Ec256).unwrap())
+}
+
+/// The reply that tells an account.
+pub(super) fn account_reply(status: u16) -> Answer {
+    Answer::json(status, &json!({ "status": "valid" })).with("location", "/account/1")
 }
 
 /// The order of `ca`, as it stands.
