@@ -176,3 +176,29 @@ impl Window {
 fn data(record: &HeldRecord) -> String {
     if record.kind == "TXT" { quoted(&record.data) } else { record.data.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_contains_itself_and_what_is_below_it() {
+        let (id, name) = (String::new(), "example.test".to_owned());
+        let zone = HeldZone { id, name, records: Vec::new() };
+        for (name, relative) in [("example.test", "@"), ("www.example.test", "www")] {
+            assert!(zone.contains(name), "{name}");
+            assert_eq!(zone.relative(name, "@"), relative);
+            assert_eq!(zone.absolute(relative, "@"), name);
+        }
+        assert!(!zone.contains("anexample.test") && !zone.contains("test"));
+    }
+
+    #[test]
+    fn a_quoted_text_is_read_back() {
+        let text = format!("a \"b\" \\c {}", "x".repeat(300));
+        let form = quoted(&text);
+        assert!(form.contains("\" \""), "two strings: {form}");
+        assert_eq!(text_of(&form), Some(text));
+        assert_eq!(text_of("bare"), None);
+    }
+}
