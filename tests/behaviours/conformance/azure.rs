@@ -323,7 +323,8 @@ async fn workloads_machines_and_tokens_made_elsewhere_do_as_well() {
     provider.values(&stand.zone, &name("x")).await.unwrap();
     stand.api.service().end_tokens();
     provider.apply(&stand.zone, &[add(&name("identities"), "e")]).await.unwrap();
-    assert_eq!(stand.values(&name("identities")).len(), 5, "a token that ended is fetched anew");
+    assert_eq!(stand.values(&name("identities")).len(), 5);
+    assert_eq!(stand.api.service().tokens().len(), 1, "a token that ended is fetched anew");
 }
 
 #[tokio::test]

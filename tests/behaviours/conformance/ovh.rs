@@ -229,6 +229,7 @@ async fn the_services_clock_is_followed_and_tokens_are_fetched_anew() {
     assert_eq!(stand.count("POST /auth/oauth2/token"), 1);
     stand.api.service().end_tokens();
     account.apply(&stand.zone, &[add(&here, "d")]).await.unwrap();
+    assert_eq!(stand.count("POST /auth/oauth2/token"), 2);
     let token = stand.api.service().tokens().pop().unwrap();
     let made = (PLUGIN.build)(settings(&stand.api).with("access_token", literal(&token))).unwrap();
     made.apply(&stand.zone, &[add(&here, "e")]).await.unwrap();
