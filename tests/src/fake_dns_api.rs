@@ -32,9 +32,11 @@ mod held;
 pub mod hetzner;
 pub mod linode;
 pub mod ovh;
+mod patterns;
 pub mod porkbun;
 pub mod route53;
 mod server;
+mod tokens;
 
 pub use exchange::{Answer, Asked, Fault};
 pub use held::{Held, HeldRecord, HeldZone, text_of};

@@ -1,23 +1,21 @@
 //! Azure DNS against its fake, which the vendor's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors};
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, assert_refused, exactly_enough, literal, name, named, names, printed_by,
+    remove, too_little, too_much,
+};
 use super::table;
-use dns01_provider::conformance::Subject;
 use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, ScopeNeed, ScopeReport, Settings, TxtValue,
-    Zone, ZoneName,
+    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, ScopeReport, Settings, TxtValue, Zone,
 };
 use dns01_provider_azure::PLUGIN;
 use dns01_tests::fake_dns_api::azure::{
     Azure, CHALLENGES, CONTRIBUTOR, DNS_ZONE_CONTRIBUTOR, GROUP, Principal, READER, Role, SUBSCRIPTION,
     TENANT, zone_path,
 };
-use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
 /// The request that lists zones.
 const LISTING: &str = "GET /subscriptions/sub-1/providers/Microsoft.Network/dnszones";
 
@@ -32,25 +30,19 @@ fn cut(value: &TxtValue) -> String {
     serde_json::json!([front, rest]).to_string()
 }
 
-struct Stand {
-    api: Arc<FakeDnsApi<Azure>>,
-    zone: Zone,
-    /// What the fake calls it.
-    held: String,
-    who: Principal,
-}
+type Stand = super::fake::Stand<Azure, Principal>;
 
 /// The fake with one zone and an application that may write TXT in it and see no zone.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Azure::new()).unwrap());
-    let held = api.zone(ZONE);
+    let api = FakeDnsApi::start(Azure::new()).unwrap();
+    let id = api.zone(ZONE);
     let who = api.service().principal(&[(&zone_path(ZONE), CHALLENGES)]);
-    Stand { api, zone: zone(ZONE), held, who }
+    Stand::new(api, id, who, provider).known_as(&zone_path(ZONE))
 }
 
 /// A zone as it is configured: by its resource id.
 fn zone(name: &str) -> Zone {
-    Zone { name: ZoneName::parse(name).unwrap(), id: Some(zone_path(name)) }
+    Zone { id: Some(zone_path(name)), ..named(name) }
 }
 
 fn settings(api: &FakeDnsApi<Azure>, client: &str) -> Settings {
@@ -61,21 +53,16 @@ fn settings(api: &FakeDnsApi<Azure>, client: &str) -> Settings {
         .with("client_id", client)
 }
 
+fn settings_with_secret(api: &FakeDnsApi<Azure>, who: &Principal) -> Settings {
+    settings(api, &who.client_id).with("client_secret", literal(&who.secret))
+}
+
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Azure>, who: &Principal) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": who.secret });
-    (PLUGIN.build)(settings(api, &who.client_id).with("client_secret", secret)).unwrap()
+    (PLUGIN.build)(settings_with_secret(api, who)).unwrap()
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.who)
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(&self.held, name.as_str()).1
-    }
-
     fn path(&self, name: &Fqdn) -> String {
         format!("{}/TXT/{}", zone_path(ZONE), name.relative_to(&self.zone.name).unwrap())
     }
@@ -83,29 +70,16 @@ impl Stand {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_azures_fake() {
-    let Stand { api, zone, held, who } = stand();
-    let sub_zone = self::zone(&format!("sub.{ZONE}"));
-    let _held = api.zone(sub_zone.name.as_str());
-    api.add(&held, ALIASED, "CNAME", 300, "elsewhere.test.");
-    let both = api
-        .service()
-        .principal(&[(&zone_path(ZONE), CHALLENGES), (sub_zone.id.as_deref().unwrap(), CHALLENGES)]);
-    let wrong = Principal { secret: "wrong~secret".to_owned(), ..who };
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory = Memory { api: Arc::clone(&api), listing: LISTING, forms: &[whole, cut] };
-    let subject = Subject::new("azure", provider(&api, &both), zone)
-        .with_peer("strict fake, proven by azure-mgmt-dns 9.0.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.who)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        // The fake's tokens are numbered, so that those to come are known.
-        .with_secrets([both.secret.as_str().into(), wrong.secret.as_str().into(), "eyJ0eXAi.fake".into()]);
-    table::assert_all_kept(&subject).await;
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    let sub_zone = zone(SUB_ZONE);
+    let _held = stand.api.zone(SUB_ZONE);
+    let wrong = Principal { secret: "wrong~secret".to_owned(), ..stand.key.clone() };
+    let both = [(&*zone_path(ZONE), CHALLENGES), (&zone_path(SUB_ZONE), CHALLENGES)];
+    stand.key = stand.api.service().principal(&both);
+    let run = Run { stand, sub_zone, wrong, busy, listing: LISTING, forms: &[whole, cut] };
+    // The fake's tokens are numbered, so that those to come are known.
+    let secrets = [run.stand.key.secret.as_str(), &run.wrong.secret, "eyJ0eXAi.fake"];
+    table::assert_all_kept(&run.proven_by("azure-mgmt-dns 9.0.0", "azure", &secrets)).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one, as an application with
@@ -198,17 +172,17 @@ for attempt in (lambda: one.create_or_update(*where, name, "TXT", body("x"), if_
 async fn a_hundred_names_cost_two_calls_each_and_one_token() {
     let stand = stand();
     let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
+    let names = names(100);
     for name in &names {
         provider.apply(&stand.zone, &[add(name, "v"), add(name, "w")]).await.unwrap();
     }
     assert_eq!(stand.api.requests().len(), 1 + 200);
-    assert!(names.iter().all(|name| stand.values(name) == ["v", "w"]));
+    assert!(stand.all_hold(&names, &["v", "w"]));
     for name in &names {
         provider.apply(&stand.zone, &[remove(name, "v"), remove(name, "w")]).await.unwrap();
     }
     assert_eq!(stand.api.requests().len(), 1 + 400);
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert!(stand.all_hold(&names, &[]));
 }
 
 #[tokio::test]
@@ -218,17 +192,8 @@ async fn what_another_writer_did_in_between_is_kept() {
         if conflict {
             stand.api.service().answer_conflict();
         }
-        let (provider, here) = (stand.provider(), name("contended"));
-        // Where nothing stood, beside a value, and where the last value goes.
-        for (change, intruder, expected) in [
-            (add(&here, "v"), "a", &["a", "v"][..]),
-            (add(&here, "w"), "b", &["a", "v", "b", "w"]),
-            (remove(&here, "v"), "c", &["a", "b", "w", "c"]),
-        ] {
-            stand.api.service().intrude(intruder);
-            provider.apply(&stand.zone, &[change]).await.unwrap();
-            assert_eq!(stand.values(&here), expected);
-        }
+        let provider = stand.provider();
+        stand.keep_what_others_write(provider.as_ref(), |value| stand.api.service().intrude(value)).await;
         let last = name("last");
         provider.apply(&stand.zone, &[add(&last, "v")]).await.unwrap();
         stand.api.service().intrude("d");
@@ -244,7 +209,7 @@ async fn notes_and_character_strings_of_others_stay_as_they_are() {
     let provider = stand.provider();
     let admin = stand.api.service().principal(&[(&zone_path(ZONE), CONTRIBUTOR)]);
     let token = {
-        super::azure::provider(&stand.api, &admin).values(&stand.zone, &here).await.unwrap();
+        stand.with(&admin).values(&stand.zone, &here).await.unwrap();
         stand.api.service().tokens().pop().unwrap()
     };
     let body = serde_json::json!({ "properties": {
@@ -256,7 +221,7 @@ async fn notes_and_character_strings_of_others_stay_as_they_are() {
     assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 201);
 
     provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    let (ttl, values) = stand.api.txt(&stand.held, here.as_str());
+    let (ttl, values) = stand.set(&here);
     assert_eq!((ttl, values), (3607, vec!["abc".to_owned(), "v".to_owned()]));
     let form = stand.api.edit(|held| held.zones[0].records[0].form.clone());
     assert_eq!(form, r#"["ab","","c"]"#);
@@ -270,9 +235,7 @@ async fn a_role_on_a_record_set_lasts_only_where_the_set_is_kept() {
     let here = name("kept");
     let build = |keep: bool| {
         let who = stand.api.service().principal(&[(&stand.path(&here), CHALLENGES)]);
-        let secret = serde_json::json!({ "literal": who.secret });
-        let settings = settings(&stand.api, &who.client_id).with("client_secret", secret);
-        (PLUGIN.build)(settings.with("keep_record_sets", keep)).unwrap()
+        (PLUGIN.build)(settings_with_secret(&stand.api, &who).with("keep_record_sets", keep)).unwrap()
     };
     let keeping = build(true);
     for value in ["v", "w"] {
@@ -298,28 +261,21 @@ async fn a_zone_is_looked_up_once_and_not_at_all_where_its_group_is_known() {
     }
     let reader =
         stand.api.service().principal(&[(&format!("/subscriptions/{SUBSCRIPTION}"), DNS_ZONE_CONTRIBUTOR)]);
-    let secret = serde_json::json!({ "literal": reader.secret });
-    let settings = settings(&stand.api, &reader.client_id)
-        .with("client_secret", secret)
-        .with("subscription_id", SUBSCRIPTION);
-    let zone = Zone::named(stand.zone.name.clone());
+    let settings = settings_with_secret(&stand.api, &reader).with("subscription_id", SUBSCRIPTION);
+    let zone = named(ZONE);
 
     let grouped = (PLUGIN.build)(settings.clone().with("resource_group", GROUP)).unwrap();
     grouped.apply(&zone, &[add(&name("grouped"), "v")]).await.unwrap();
     assert_eq!(stand.api.count(LISTING), 0);
 
     let provider = (PLUGIN.build)(settings).unwrap();
-    for value in ["v", "w"] {
-        provider.apply(&zone, &[add(&name("looked-up"), value)]).await.unwrap();
-    }
-    assert_eq!(stand.values(&name("looked-up")), ["v", "w"]);
+    stand.write_by_name(provider.as_ref()).await;
     assert_eq!(stand.api.count(LISTING), 2, "both pages, once");
     let Listing::Listed(zones) = provider.zones().await.unwrap() else { panic!("a list") };
     let names: Vec<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
     assert_eq!(names, [ZONE, "second.test", "third.test"]);
 
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
-    let error = provider.apply(&strange, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = provider.apply(&named("other.test"), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!((error.kind(), error.hint().is_some()), (ProviderErrorKind::NotFound, true), "{error}");
     let error = stand.provider().apply(&zone, &[add(&name("x"), "v")]).await.unwrap_err();
     assert!(error.hint().unwrap().contains("resource id"), "{error}");
@@ -328,33 +284,29 @@ async fn a_zone_is_looked_up_once_and_not_at_all_where_its_group_is_known() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    provider.values(&stand.zone, &here).await.unwrap();
+    let provider = stand.provider();
+    provider.values(&stand.zone, &name("lost")).await.unwrap();
     let absent = serde_json::json!({ "error": { "code": "NotFound", "message": "not here" } });
-    stand.api.fault(Fault::Instead(Answer::json(404, &absent)));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(Answer::json(404, &absent))).await;
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
 async fn workloads_machines_and_tokens_made_elsewhere_do_as_well() {
     let stand = stand();
-    let assertion = serde_json::json!({ "literal": stand.who.assertion });
-    let workload = settings(&stand.api, &stand.who.client_id).with("client_assertion", assertion);
+    let assertion = literal(&stand.key.assertion);
+    let workload = settings(&stand.api, &stand.key.client_id).with("client_assertion", assertion);
     let plain = Settings::default().with("base_url", stand.api.url());
     let metadata = plain.clone().with("identity_endpoint", stand.api.url());
     let service = plain
         .clone()
         .with("identity_endpoint", format!("{}/msi/token", stand.api.url()))
-        .with("identity_header", serde_json::json!({ "literal": Azure::HEADER }))
-        .with("client_id", stand.who.client_id.as_str());
+        .with("identity_header", literal(Azure::HEADER))
+        .with("client_id", stand.key.client_id.as_str());
     let nobody = (PLUGIN.build)(metadata.clone()).unwrap();
     let error = nobody.apply(&stand.zone, &[add(&name("machine"), "v")]).await.unwrap_err();
     assert_eq!((error.kind(), error.hint().is_some()), (ProviderErrorKind::Auth, true), "{error}");
-    stand.api.service().runs_as(&stand.who);
+    stand.api.service().runs_as(&stand.key);
     for (settings, value) in [(workload, "a"), (metadata, "b"), (service, "c")] {
         let provider = (PLUGIN.build)(settings).unwrap();
         for _ in 0..2 {
@@ -362,7 +314,7 @@ async fn workloads_machines_and_tokens_made_elsewhere_do_as_well() {
         }
     }
     assert_eq!(stand.api.service().tokens().len(), 3, "each has one token");
-    let token = serde_json::json!({ "literal": stand.api.service().tokens()[0] });
+    let token = literal(&stand.api.service().tokens()[0]);
     let made = (PLUGIN.build)(plain.with("access_token", token)).unwrap();
     made.apply(&stand.zone, &[add(&name("identities"), "d")]).await.unwrap();
     assert_eq!(stand.values(&name("identities")), ["a", "b", "c", "d"]);
@@ -371,7 +323,8 @@ async fn workloads_machines_and_tokens_made_elsewhere_do_as_well() {
     provider.values(&stand.zone, &name("x")).await.unwrap();
     stand.api.service().end_tokens();
     provider.apply(&stand.zone, &[add(&name("identities"), "e")]).await.unwrap();
-    assert_eq!(stand.values(&name("identities")).len(), 5, "a token that ended is fetched anew");
+    assert_eq!(stand.values(&name("identities")).len(), 5);
+    assert_eq!(stand.api.service().tokens().len(), 1, "a token that ended is fetched anew");
 }
 
 #[tokio::test]
@@ -382,23 +335,20 @@ async fn each_refusal_has_its_kind_and_shows_no_secret() {
     let elsewhere = stand.api.service().principal(&[(&zone_path("strange.test"), CHALLENGES)]);
     let reader = stand.api.service().principal(&[(&zone_path(ZONE), READER)]);
     let refusal = async |who: &Principal, zone: &Zone| -> ProviderError {
-        provider(&stand.api, who).apply(zone, &[add(&name("refused"), "v")]).await.unwrap_err()
+        stand.with(who).apply(zone, &[add(&name("refused"), "v")]).await.unwrap_err()
     };
     let with = |client_id: &str, secret: &str| Principal {
         client_id: client_id.to_owned(),
         secret: secret.to_owned(),
-        ..stand.who.clone()
+        ..stand.key.clone()
     };
     for (who, kind, words) in [
-        (with(&stand.who.client_id, "hunter2-secret"), Kind::Auth, "AADSTS7000215"),
+        (with(&stand.key.client_id, "hunter2-secret"), Kind::Auth, "AADSTS7000215"),
         (with("nobody", "hunter2-secret"), Kind::Auth, "AADSTS700016"),
         (elsewhere, Kind::Permission, "AuthorizationFailed"),
         (reader, Kind::Permission, "TXT/write"),
     ] {
-        let error = refusal(&who, &stand.zone).await;
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(&who.secret), "{error}");
+        assert_refused(&refusal(&who, &stand.zone).await, kind, words, &who.secret);
     }
     let all = stand.api.service().principal(&[("/subscriptions", CONTRIBUTOR)]);
     for wrong in [
@@ -411,52 +361,45 @@ async fn each_refusal_has_its_kind_and_shows_no_secret() {
         let error = refusal(&all, &wrong_id).await;
         assert_eq!((error.kind(), error.hint().is_some()), (Kind::NotFound, true), "{error}");
     }
-    let absent = Zone { name: ZoneName::parse("absent.test").unwrap(), id: Some(zone_path("absent.test")) };
-    let name = Fqdn::parse("_acme-challenge.absent.test").unwrap();
-    let error = provider(&stand.api, &all).values(&absent, &name).await.unwrap_err();
+    let there = Fqdn::parse("_acme-challenge.absent.test").unwrap();
+    let error = stand.with(&all).values(&zone("absent.test"), &there).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "a missing zone is not an empty one: {error}");
 
     let provider = stand.provider();
     // Half of a refusal would be one all the same.
-    provider.apply(&stand.zone, &[add(&super::fake::name("trouble"), "v")]).await.unwrap();
+    provider.apply(&stand.zone, &[add(&name("trouble"), "v")]).await.unwrap();
     let token = stand.api.service().tokens().pop().unwrap();
-    troubles_are_clear_errors(&stand.api, provider.as_ref(), &stand.zone, &token).await;
+    stand.troubles_are_clear_errors(provider.as_ref(), &token).await;
 }
 
 #[tokio::test]
 async fn an_audit_tells_exact_wide_and_narrow_credentials_apart() {
     let stand = stand();
     let _held = stand.api.zone("other.test");
-    let needs = [name("a"), name("b")].map(|name| ScopeNeed { zone: stand.zone.clone(), name });
+    let needs = ["a", "b"].map(|host| stand.need(host));
     let paths = [stand.path(&name("a")), stand.path(&name("b"))];
     let group = zone_path(ZONE).split("/providers").next().unwrap().to_owned();
     let audit = async |assignments: &[(&str, Role)]| {
         let who = stand.api.service().principal(assignments);
-        provider(&stand.api, &who).audit_scope(&needs).await.unwrap()
+        stand.audit(&who, &needs).await
     };
-    let more = |report: ScopeReport| match report {
-        ScopeReport::MoreThanNeeded { findings } => findings.join("; "),
-        other => panic!("{other:?}"),
-    };
+    let more = async |assignments: &[(&str, Role)]| too_much(audit(assignments).await).join("; ");
     let exact = [(paths[0].as_str(), DNS_ZONE_CONTRIBUTOR), (paths[1].as_str(), DNS_ZONE_CONTRIBUTOR)];
 
-    let report = audit(&exact).await;
-    let ScopeReport::ExactlyEnough { probed } = report else { panic!("{report:?}") };
+    let probed = exactly_enough(audit(&exact).await);
     assert_eq!(probed.len(), 2 + 3 + 1, "{probed:?}");
-    let ScopeReport::NotEnough { findings } = audit(&[exact[0], (&paths[1], READER)]).await else {
-        panic!("a reader")
-    };
+    let findings = too_little(audit(&[exact[0], (&paths[1], READER)]).await);
     assert!(findings.iter().all(|finding| finding.contains(name("b").as_str())), "{findings:?}");
 
-    let zone = more(audit(&[(&zone_path(ZONE), DNS_ZONE_CONTRIBUTOR)]).await);
+    let zone = more(&[(&zone_path(ZONE), DNS_ZONE_CONTRIBUTOR)]).await;
     assert!(zone.contains("TXT at any name") && zone.contains("delete zones"), "{zone}");
-    let group = more(audit(&[(&group, CONTRIBUTOR)]).await);
+    let group = more(&[(&group, CONTRIBUTOR)]).await;
     assert!(group.contains(&format!("resourceGroups/{GROUP}` (")) && group.contains("other.test"), "{group}");
     assert!(!group.contains("give others rights"), "{group}");
 
     let silent = [(paths[0].as_str(), CHALLENGES), (paths[1].as_str(), CHALLENGES)];
     assert!(matches!(audit(&silent).await, ScopeReport::CannotTell { .. }));
-    assert!(more(audit(&[(&zone_path(ZONE), CHALLENGES)]).await).contains("any name of the zone"));
+    assert!(more(&[(&zone_path(ZONE), CHALLENGES)]).await.contains("any name of the zone"));
     let writes = stand.api.requests().iter().filter(|line| line.starts_with("PUT")).count();
     assert_eq!(writes, 0, "an audit writes nothing");
 }

@@ -1,81 +1,46 @@
 //! Cloudflare against its fake, which the vendor's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::fake::{Run, SUB_ZONE, ZONE, add, assert_refused, literal, name, named, printed_by, zone};
 use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, Settings, TxtValue, Zone, ZoneName,
-};
+use dns01_provider::{DnsProvider, Listing, ProviderErrorKind, Settings, TxtValue, Zone};
 use dns01_provider_cloudflare::PLUGIN;
 use dns01_tests::fake_dns_api::cloudflare::{Access, Cloudflare};
-use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<Cloudflare>>,
-    zone: Zone,
-    token: String,
-}
+type Stand = super::fake::Stand<Cloudflare, str>;
 
 /// The fake with one zone and a token that may edit it and see no zone.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Cloudflare::new()).unwrap());
-    let zone = zone(&api, ZONE);
-    let token = api.service().token(&[Access::Edit(zone.id.clone().unwrap())]);
-    Stand { api, zone, token }
+    let api = FakeDnsApi::start(Cloudflare::new()).unwrap();
+    let id = api.zone(ZONE);
+    let token = api.service().token(&[Access::Edit(id.clone())]);
+    Stand::new(api, id, token, provider)
 }
 
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Cloudflare>, token: &str) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": token });
-    (PLUGIN.build)(Settings::default().with("api_token", secret).with("base_url", api.url())).unwrap()
-}
-
-impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.zone.id.as_deref().unwrap(), name.as_str()).1
-    }
-
-    async fn refusal(&self, provider: &dyn DnsProvider) -> ProviderError {
-        provider.apply(&self.zone, &[add(&name("refused"), "v")]).await.unwrap_err()
-    }
+    let settings = Settings::default().with("api_token", literal(token)).with("base_url", api.url());
+    (PLUGIN.build)(settings).unwrap()
 }
 
 #[tokio::test]
 async fn the_promises_are_kept_at_cloudflares_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    let ids = [&zone, &sub_zone].map(|zone| zone.id.clone().unwrap());
-    api.add(&ids[0], ALIASED, "CNAME", 300, "elsewhere.test.");
-    let token = api.service().token(&ids.map(Access::Edit));
-    let wrong = Cloudflare::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    // Bare values are what older tools write.
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    let sub_zone = zone(&stand.api, SUB_ZONE);
+    let ids = [stand.id.clone(), sub_zone.id.clone().unwrap()];
+    stand.key = stand.api.service().token(&ids.map(Access::Edit));
+    let run = Run {
+        stand,
+        sub_zone,
+        wrong: Cloudflare::unknown_token(0),
+        busy,
         listing: "GET /zones",
+        // Bare values are what older tools write.
         forms: &[TxtValue::presentation, TxtValue::to_string],
     };
-    let subject = Subject::new("cloudflare", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by cloudflare 5.9.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("cloudflare 5.9.0", "cloudflare", &secrets)).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one; what it sees and
@@ -112,9 +77,8 @@ for attempt in (lambda: client.user.get(),
     let Some(python) = clients("the proof of Cloudflare's fake by the vendor's client") else { return };
     let stand = stand();
     let name = name("independent");
-    let environment = [("CLOUDFLARE_BASE_URL", &*stand.api.url()), ("CLOUDFLARE_API_TOKEN", &stand.token)];
-    let lines =
-        printed_by(&python, SCRIPT, &[stand.zone.id.as_deref().unwrap(), name.as_str()], &environment);
+    let environment = [("CLOUDFLARE_BASE_URL", &*stand.api.url()), ("CLOUDFLARE_API_TOKEN", &stand.key)];
+    let lines = printed_by(&python, SCRIPT, &[&stand.id, name.as_str()], &environment);
     assert_eq!(
         lines,
         [
@@ -142,23 +106,14 @@ print(client.user.tokens.get("%032x" % 1).policies[0].permission_groups[0].name)
 "#;
     let key = stand.api.service().global_key("owner@example.test");
     let base = [("CLOUDFLARE_BASE_URL", &*stand.api.url())];
-    let lines = printed_by(&python, OWNER, &[&key, stand.zone.id.as_deref().unwrap()], &base);
+    let lines = printed_by(&python, OWNER, &[&key, &stand.id], &base);
     assert_eq!(lines, ["['example.test']", "00000000000000000000000000000001 []", "DNS Write"]);
 }
 
 #[tokio::test]
 async fn two_hundred_names_cost_two_calls_to_add_and_three_to_remove() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..200).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 2, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 2 + 3, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert_eq!(stand.each_way(200).await, (2, 3), "{:?}", stand.api.requests());
 }
 
 #[tokio::test]
@@ -178,19 +133,14 @@ async fn a_record_that_the_list_did_not_show_is_success_and_undoes_no_batch_in_s
 #[tokio::test]
 async fn a_zone_without_an_id_is_looked_up_once_by_a_token_that_may() {
     let stand = stand();
-    let id = stand.zone.id.clone().unwrap();
+    let id = &stand.id;
     let reader = stand.api.service().token(&[Access::Read(id.clone()), Access::Edit(id.clone())]);
-    let provider = provider(&stand.api, &reader);
-    let zone = Zone::named(stand.zone.name.clone());
-    for value in ["v", "w"] {
-        provider.apply(&zone, &[add(&name("looked-up"), value)]).await.unwrap();
-    }
-    assert_eq!(stand.values(&name("looked-up")), ["v", "w"]);
+    let provider = stand.with(&reader);
+    stand.write_by_name(provider.as_ref()).await;
     assert_eq!(stand.api.count("GET /zones"), 1);
     assert_eq!(provider.zones().await.unwrap(), Listing::Listed(vec![stand.zone.clone()]));
 
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
-    let error = provider.apply(&strange, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = provider.apply(&named("other.test"), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{error}");
     assert!(error.hint().unwrap().contains("id"), "{error}");
 }
@@ -198,18 +148,11 @@ async fn a_zone_without_an_id_is_looked_up_once_by_a_token_that_may() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    provider.values(&stand.zone, &here).await.unwrap();
-    // The list passes, the batch is carried out and not heard of.
-    stand.api.fault(Fault::Instead(Answer::json(
-        200,
-        &serde_json::json!({ "success": true, "errors": [], "messages": [], "result": [] }),
-    )));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    let provider = stand.provider();
+    provider.values(&stand.zone, &name("lost")).await.unwrap();
+    let empty = serde_json::json!({ "success": true, "errors": [], "messages": [], "result": [] });
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(Answer::json(200, &empty))).await;
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -218,21 +161,17 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
     let stand = stand();
     let strange = zone(&stand.api, "strange.test");
     let no_right = stand.api.service().token(&[Access::Edit(strange.id.unwrap())]);
-    let with = |token: &str| provider(&stand.api, token);
     for (token, kind, words) in [
         ("short", Kind::Auth, "6003"),
         (&Cloudflare::unknown_token(0), Kind::Auth, "9109"),
         (&no_right, Kind::Permission, "10000"),
     ] {
-        let error = stand.refusal(with(token).as_ref()).await;
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(token), "{error}");
+        assert_refused(&stand.refusal(stand.with(token).as_ref()).await, kind, words, token);
     }
 
     let wrong_id = Zone { id: Some("example".to_owned()), ..stand.zone.clone() };
     let error = stand.provider().apply(&wrong_id, &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
 
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }

@@ -1,11 +1,13 @@
 //! deSEC against its fake, which an independent client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::fake::{
+    ALIASED, Run, SUB_ZONE, ZONE, add, adds, assert_no_such_zone, assert_refused, exactly_enough, literal,
+    name, named, names, printed_by, removals, too_little, too_much, zone,
+};
 use super::table;
-use dns01_provider::conformance::Subject;
 use dns01_provider::{
-    Credential, CredentialName, DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport,
-    Settings, TxtValue, Zone, ZoneName,
+    Credential, CredentialName, DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeReport, Settings,
+    TxtValue,
 };
 use dns01_provider_desec::PLUGIN;
 use dns01_tests::fake_dns_api::desec::{Desec, Policy};
@@ -13,26 +15,18 @@ use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<Desec>>,
-    zone: Zone,
-    token: String,
-}
+type Stand = super::fake::Stand<Desec, str>;
 
 /// The fake with one domain and a token that may write everything in it.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Desec::new()).unwrap());
-    let zone = zone(&api, ZONE);
+    let api = FakeDnsApi::start(Desec::new()).unwrap();
+    let id = api.zone(ZONE);
     let (token, _) = api.service().token(&[Policy::domain(ZONE)]);
-    Stand { api, zone, token }
+    Stand::new(api, id, token, provider)
 }
 
 fn settings(api: &FakeDnsApi<Desec>, token: &str) -> Settings {
-    let secret = serde_json::json!({ "literal": token });
-    Settings::default().with("token", secret).with("base_url", api.url())
+    Settings::default().with("token", literal(token)).with("base_url", api.url())
 }
 
 /// The plugin, configured as `dns01.toml` would.
@@ -41,52 +35,36 @@ fn provider(api: &FakeDnsApi<Desec>, token: &str) -> Arc<dyn DnsProvider> {
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.zone.id.as_deref().unwrap(), name.as_str()).1
-    }
-
     /// How many reads and writes there were.
     fn calls(&self) -> (usize, usize) {
         let of = |method: &str| self.api.count(&format!("{method} /domains/{ZONE}/rrsets/"));
         (of("GET"), of("PATCH"))
     }
 
-    /// What the audit says of a token for the challenge of `www`.
-    async fn audit(&self, token: &str, id: Option<&str>) -> ScopeReport {
+    /// What the audit says of a token for the challenge of `www`, with the token's id or without.
+    async fn audit_with_id(&self, token: &str, id: Option<&str>) -> ScopeReport {
         let mut settings = settings(&self.api, token);
         if let Some(id) = id {
             settings = settings.with("token_id", id);
         }
-        let need = ScopeNeed { zone: self.zone.clone(), name: name("www") };
-        (PLUGIN.build)(settings).unwrap().audit_scope(&[need]).await.unwrap()
+        (PLUGIN.build)(settings).unwrap().audit_scope(&[self.need("www")]).await.unwrap()
     }
 }
 
 #[tokio::test]
 async fn the_promises_are_kept_at_desecs_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    api.add(zone.id.as_deref().unwrap(), ALIASED, "CNAME", 3600, "elsewhere.test.");
-    let (token, _) = api.service().token(&[Policy::domain(ZONE), Policy::domain(sub_zone.name.as_str())]);
-    let wrong = Desec::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory = Memory { api: Arc::clone(&api), listing: "GET /domains/", forms: &[TxtValue::presentation] };
-    let subject = Subject::new("desec", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by desec-dns 1.5.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    (stand.key, _) = stand.api.service().token(&[ZONE, SUB_ZONE].map(Policy::domain));
+    let run = Run {
+        sub_zone: zone(&stand.api, SUB_ZONE),
+        stand,
+        wrong: Desec::unknown_token(0),
+        busy,
+        listing: "GET /domains/",
+        forms: &[TxtValue::presentation],
+    };
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("desec-dns 1.5.0", "desec", &secrets)).await;
 }
 
 /// An independent client adds two values, lists them and removes one; what it sees and what the
@@ -129,7 +107,7 @@ for attempt in (lambda: client.add_record(zone, "TXT", name, ['"x"'], 3600),
     stand.api.service().pages_of(2);
     let url = stand.api.url();
     let wrong = Desec::unknown_token(0);
-    let arguments = [url.as_str(), &stand.token, &wrong, ZONE, "_acme-challenge.independent"];
+    let arguments = [url.as_str(), &stand.key, &wrong, ZONE, "_acme-challenge.independent"];
     let lines = printed_by(&python, SCRIPT, &arguments, &[]);
     assert_eq!(
         lines,
@@ -158,15 +136,15 @@ for attempt in (lambda: client.add_record(zone, "TXT", name, ['"x"'], 3600),
 async fn a_hundred_names_cost_one_write_each_way() {
     let stand = stand();
     let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().flat_map(|name| [add(name, "v"), add(name, "w")]).collect();
+    let names = names(100);
+    let adds = [adds(&names, "v"), adds(&names, "w")].concat();
     provider.apply(&stand.zone, &adds).await.unwrap();
     assert_eq!(stand.calls(), (2, 1));
-    assert!(names.iter().all(|name| stand.values(name) == ["v", "w"]));
-    let removals: Vec<_> = names.iter().flat_map(|name| [remove(name, "v"), remove(name, "w")]).collect();
+    assert!(stand.all_hold(&names, &["v", "w"]));
+    let removals = [removals(&names, "v"), removals(&names, "w")].concat();
     provider.apply(&stand.zone, &removals).await.unwrap();
     assert_eq!(stand.calls(), (4, 2));
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert!(stand.all_hold(&names, &[]));
     provider.apply(&stand.zone, &removals).await.unwrap();
     assert_eq!(stand.calls(), (5, 2), "what is done already is only looked at");
 }
@@ -175,14 +153,12 @@ async fn a_hundred_names_cost_one_write_each_way() {
 async fn a_list_of_several_pages_is_read_whole() {
     let stand = stand();
     stand.api.service().pages_of(3);
-    let (provider, id) = (stand.provider(), stand.zone.id.clone().unwrap());
-    let names: Vec<Fqdn> = (0..7).map(|number| name(&format!("host{number}"))).collect();
+    let names = names(7);
     for name in &names {
-        stand.api.add(&id, name.as_str(), "TXT", 3600, "theirs");
+        stand.api.add(&stand.id, name.as_str(), "TXT", 3600, "theirs");
     }
-    let adds: Vec<_> = names.iter().map(|name| add(name, "ours")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert!(names.iter().all(|name| stand.values(name) == ["theirs", "ours"]));
+    stand.provider().apply(&stand.zone, &adds(&names, "ours")).await.unwrap();
+    assert!(stand.all_hold(&names, &["theirs", "ours"]));
     assert_eq!(stand.calls(), (6, 1));
 }
 
@@ -226,29 +202,22 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
         (&narrow, Kind::Permission, "Insufficient token permissions"),
     ] {
         let changes = [add(&name("www"), "v"), add(&name("refused"), "v")];
-        let error = provider(&stand.api, token).apply(&stand.zone, &changes).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(token.as_str()), "{error}");
+        let error = stand.with(token).apply(&stand.zone, &changes).await.unwrap_err();
+        assert_refused(&error, kind, words, token);
     }
     assert!(stand.values(&name("www")).is_empty(), "all or nothing");
-    provider(&stand.api, &narrow).apply(&stand.zone, &[add(&name("www"), "v")]).await.unwrap();
+    stand.with(&narrow).apply(&stand.zone, &[add(&name("www"), "v")]).await.unwrap();
 
-    let strange = Zone::named(ZoneName::parse("strange.test").unwrap());
     let there = Fqdn::parse("_acme-challenge.strange.test").unwrap();
-    for change in [add(&there, "v"), remove(&there, "v")] {
-        let error = stand.provider().apply(&strange, &[change]).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::NotFound, "{error}");
-    }
+    assert_no_such_zone(stand.provider().as_ref(), &named("strange.test"), &there).await;
 
-    let id = stand.zone.id.as_deref().unwrap();
-    stand.api.add(id, ALIASED, "CNAME", 3600, "elsewhere.test.");
+    stand.alias();
     let changes = [add(&name("free"), "v"), add(&Fqdn::parse(ALIASED).unwrap(), "v")];
     let error = stand.provider().apply(&stand.zone, &changes).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Conflict, "{error}");
     assert!(error.to_string().contains("`_acme-challenge.aliased`"), "the culprit is named: {error}");
 
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }
 
 #[tokio::test]
@@ -263,24 +232,22 @@ async fn a_token_is_held_against_its_needs() {
     let too_narrow = service.token(&[Policy::txt(ZONE, "_acme-challenge.mail")]);
     let managing = service.managing_token(&[challenge]);
     for with_id in [true, false] {
-        let audit =
-            async |(token, id): &(String, String)| stand.audit(token, with_id.then_some(id.as_str())).await;
-        let report = audit(&exact).await;
-        assert!(matches!(report, ScopeReport::ExactlyEnough { .. }), "{report:?}");
+        let audit = async |(token, id): &(String, String)| {
+            stand.audit_with_id(token, with_id.then_some(id.as_str())).await
+        };
+        exactly_enough(audit(&exact).await);
         for (token, words) in [
             (&unrestricted, if with_id { "no policies" } else { "other names of `example.test`" }),
             (&foreign, "`other.test`"),
             (&managing, "manage the account's tokens"),
         ] {
-            let report = audit(token).await;
-            let ScopeReport::MoreThanNeeded { findings } = report else { panic!("{report:?}") };
+            let findings = too_much(audit(token).await);
             assert!(findings.iter().any(|finding| finding.contains(words)), "{findings:?}");
         }
-        let report = audit(&too_narrow).await;
-        let ScopeReport::NotEnough { findings } = report else { panic!("{report:?}") };
+        let findings = too_little(audit(&too_narrow).await);
         assert!(findings[0].contains(name("www").as_str()), "{findings:?}");
     }
-    let report = stand.audit(&exact.0, Some(&unrestricted.1)).await;
+    let report = stand.audit_with_id(&exact.0, Some(&unrestricted.1)).await;
     assert!(matches!(report, ScopeReport::CannotTell { .. }), "{report:?}");
     assert!(
         stand.api.edit(|held| held.zones.iter().all(|zone| zone.records.is_empty())),
@@ -298,7 +265,7 @@ async fn the_services_own_rates_are_kept() {
     stand.api.service().throttle();
     let credential = Credential::new(CredentialName::parse("desec").unwrap(), stand.provider());
     let begun = Instant::now();
-    let names: Vec<Fqdn> = (0..6).map(|number| name(&format!("host{number}"))).collect();
+    let names = names(6);
     let applies = names.iter().map(|name| {
         let (credential, zone) = (credential.clone(), &stand.zone);
         async move { credential.apply(zone, &[add(name, "v")]).await }

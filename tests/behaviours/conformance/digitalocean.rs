@@ -1,82 +1,46 @@
 //! DigitalOcean against its fake, which an independent client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
-use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport, Settings, TxtChange, TxtValue,
-    Zone, ZoneName,
+use super::fake::{
+    Run, SUB_ZONE, ZONE, adds, assert_no_such_zone, assert_refused, exactly_enough, literal, name, named,
+    printed_by, removals, remove, too_little, too_much, zone_by_name,
 };
+use super::table;
+use dns01_provider::{DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, Settings, TxtValue};
 use dns01_provider_digitalocean::PLUGIN;
 use dns01_tests::fake_dns_api::digitalocean::DigitalOcean;
 use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<DigitalOcean>>,
-    zone: Zone,
-    id: String,
-    token: String,
-}
-
-/// The service knows zones by their names.
-fn named(api: &FakeDnsApi<DigitalOcean>, name: &str) -> (Zone, String) {
-    let Zone { name, id } = zone(api, name);
-    (Zone { id: Some(name.to_string()), name }, id.unwrap())
-}
+type Stand = super::fake::Stand<DigitalOcean, str>;
 
 /// The fake with one zone and the smallest token.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(DigitalOcean::new()).unwrap());
-    let (zone, id) = named(&api, ZONE);
+    let api = FakeDnsApi::start(DigitalOcean::new()).unwrap();
+    let id = api.zone(ZONE);
     let token = api.service().token(&DigitalOcean::SMALLEST);
-    Stand { api, zone, id, token }
+    Stand::new(api, id, token, provider).known_as(ZONE)
 }
 
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<DigitalOcean>, token: &str) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": token });
-    (PLUGIN.build)(Settings::default().with("api_token", secret).with("base_url", api.url())).unwrap()
-}
-
-impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(&self.id, name.as_str()).1
-    }
-
-    fn need(&self) -> ScopeNeed {
-        ScopeNeed { zone: self.zone.clone(), name: name("audited") }
-    }
+    let settings = Settings::default().with("api_token", literal(token)).with("base_url", api.url());
+    (PLUGIN.build)(settings).unwrap()
 }
 
 #[tokio::test]
 async fn the_promises_are_kept_at_digitaloceans_fake() {
-    let Stand { api, zone, id, token } = stand();
-    let (sub_zone, _) = named(&api, &format!("sub.{ZONE}"));
-    api.add(&id, ALIASED, "CNAME", 300, "elsewhere.test.");
-    let wrong = DigitalOcean::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory = Memory { api: Arc::clone(&api), listing: "GET /domains", forms: &[TxtValue::to_string] };
-    let subject = Subject::new("digitalocean", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by python-digitalocean 1.17.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let (stand, busy) = (stand(), stand().refusing_all());
+    let run = Run {
+        sub_zone: zone_by_name(&stand.api, SUB_ZONE),
+        stand,
+        wrong: DigitalOcean::unknown_token(0),
+        busy,
+        listing: "GET /domains",
+        forms: &[TxtValue::to_string],
+    };
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("python-digitalocean 1.17.0", "digitalocean", &secrets)).await;
 }
 
 /// An independent Python client adds two values, lists them and removes one; what it sees and
@@ -111,7 +75,7 @@ for attempt in (lambda: domain.create_new_domain_record(type="TXT", name=name, d
     let stand = stand();
     stand.api.add(&stand.id, &format!("aliased.{ZONE}"), "CNAME", 300, "elsewhere.test.");
     let base = format!("{}/", stand.api.url());
-    let environment = [("DIGITALOCEAN_END_POINT", &*base), ("TOKEN", &stand.token)];
+    let environment = [("DIGITALOCEAN_END_POINT", &*base), ("TOKEN", &stand.key)];
     let lines = printed_by(&python, SCRIPT, &[ZONE, "_acme-challenge.independent"], &environment);
     let expected = [
         "['example.test']",
@@ -131,16 +95,7 @@ for attempt in (lambda: domain.create_new_domain_record(type="TXT", name=name, d
 #[tokio::test]
 async fn fifty_names_cost_fifty_one_requests_each_way() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..50).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 51, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 102);
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert_eq!(stand.each_way(50).await, (51, 51), "{:?}", stand.api.requests());
 }
 
 #[tokio::test]
@@ -150,14 +105,12 @@ async fn a_zone_with_more_pages_than_names_is_not_read_whole() {
         stand.api.add(&stand.id, &format!("host{number}.{ZONE}"), "TXT", 300, "somebody else's");
     }
     let provider = stand.provider();
-    let three = [add(&name("a"), "v"), add(&name("b"), "v"), add(&name("c"), "v")];
-    provider.apply(&stand.zone, &three).await.unwrap();
+    let three = ["a", "b", "c"].map(name);
+    provider.apply(&stand.zone, &adds(&three, "v")).await.unwrap();
     assert_eq!(stand.api.requests().len(), 1 + 3 + 3, "a first page, three looks, three adds");
     // Five pages are fewer than six names.
     let before = stand.api.requests().len();
-    let removals: Vec<TxtChange> = ["a", "b", "c"].iter().map(|host| remove(&name(host), "v")).collect();
-    let adds = ["d", "e", "f"].iter().map(|host| add(&name(host), "v"));
-    let six: Vec<TxtChange> = removals.into_iter().chain(adds).collect();
+    let six = [removals(&three, "v"), adds(&["d", "e", "f"].map(name), "v")].concat();
     provider.apply(&stand.zone, &six).await.unwrap();
     assert_eq!(stand.api.requests().len() - before, 5 + 6);
     assert!(stand.values(&name("a")).is_empty() && stand.values(&name("f")) == ["v"]);
@@ -213,16 +166,11 @@ async fn the_same_record_twice_is_removed_twice_and_one_that_went_meanwhile_is_s
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    // The list passes, the record is made and not heard of.
+    let provider = stand.provider();
     let empty = serde_json::json!({ "domain_records": [], "links": {}, "meta": { "total": 0 } });
-    stand.api.fault(Fault::Instead(Answer::json(200, &empty)));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    assert_eq!(stand.values(&here), ["v"]);
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(Answer::json(200, &empty))).await;
+    assert_eq!(stand.values(&name("lost")), ["v"]);
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -233,9 +181,9 @@ async fn domains_are_listed_over_all_pages_by_a_token_that_may() {
     }
     let Listing::Listed(zones) = stand.provider().zones().await.unwrap() else { panic!("a list") };
     assert_eq!(zones.len(), 211);
-    assert_eq!(zones[0], Zone::named(stand.zone.name.clone()));
+    assert_eq!(zones[0], named(ZONE));
     let writer = stand.api.service().token(&["domain:update"]);
-    assert_eq!(provider(&stand.api, &writer).zones().await.unwrap(), Listing::NotAvailable);
+    assert_eq!(stand.with(&writer).zones().await.unwrap(), Listing::NotAvailable);
 }
 
 #[tokio::test]
@@ -248,20 +196,12 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
         (&DigitalOcean::unknown_token(0), Kind::Auth, "unauthorized"),
         (&reader, Kind::Permission, "forbidden"),
     ] {
-        let provider = provider(&stand.api, token);
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(token), "{error}");
+        assert_refused(&stand.refusal(stand.with(token).as_ref()).await, kind, words, token);
     }
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
     let other = Fqdn::parse("_acme-challenge.other.test").unwrap();
-    for change in [add(&other, "v"), remove(&other, "v")] {
-        let error = stand.provider().apply(&strange, &[change]).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::NotFound, "a missing zone is no missing record: {error}");
-        assert!(error.hint().unwrap().contains("team"), "{error}");
-    }
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    let hints = assert_no_such_zone(stand.provider().as_ref(), &named("other.test"), &other).await;
+    assert!(hints.len() == 2 && hints.iter().all(|hint| hint.contains("team")), "{hints:?}");
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }
 
 #[tokio::test]
@@ -279,30 +219,26 @@ async fn the_hourly_limit_without_a_retry_after_is_waited_out_by_its_reset() {
 async fn a_scope_audit_finds_what_is_too_much_and_what_is_missing_and_changes_nothing() {
     let stand = stand();
     stand.api.add(&stand.id, &format!("www.{ZONE}"), "TXT", 300, "somebody else's");
-    let audit = async |token: &str| provider(&stand.api, token).audit_scope(&[stand.need()]).await.unwrap();
-    let exact = audit(&stand.token).await;
-    assert!(matches!(exact, ScopeReport::ExactlyEnough { .. }), "{exact:?}");
+    let audit = async |token: &str| stand.audit(token, &[stand.need("audited")]).await;
+    exactly_enough(audit(&stand.key).await);
 
     let everything = stand.api.service().token(&DigitalOcean::EVERYTHING);
-    let ScopeReport::MoreThanNeeded { findings } = audit(&everything).await else { panic!("too much") };
+    let findings = too_much(audit(&everything).await);
     assert_eq!(findings.len(), 7, "{findings:?}");
     assert!(findings.iter().any(|one| one.contains("domain:delete")), "{findings:?}");
 
     let reader = stand.api.service().token(&["domain:read"]);
-    let ScopeReport::NotEnough { findings } = audit(&reader).await else { panic!("too little") };
+    let findings = too_little(audit(&reader).await);
     assert!(findings[0].contains("domain:update"), "{findings:?}");
     let blind = stand.api.service().token(&["domain:update"]);
-    let ScopeReport::NotEnough { findings } = audit(&blind).await else { panic!("too little") };
+    let findings = too_little(audit(&blind).await);
     assert!(findings[0].contains("domain:read"), "{findings:?}");
 
     let _id = stand.api.zone("other.test");
-    let ScopeReport::MoreThanNeeded { findings } = audit(&stand.token).await else { panic!("a domain more") };
+    let findings = too_much(audit(&stand.key).await);
     assert!(findings.len() == 1 && findings[0].contains("`other.test`"), "{findings:?}");
-    let missing = ScopeNeed {
-        zone: Zone::named(ZoneName::parse("missing.test").unwrap()),
-        name: Fqdn::parse("_acme-challenge.missing.test").unwrap(),
-    };
-    let report = stand.provider().audit_scope(&[missing]).await.unwrap();
-    assert!(matches!(report, ScopeReport::NotEnough { .. }), "{report:?}");
+    let missing =
+        ScopeNeed { zone: named("missing.test"), name: Fqdn::parse("_acme-challenge.missing.test").unwrap() };
+    too_little(stand.audit(&stand.key, &[missing]).await);
     assert_eq!(stand.api.txt(&stand.id, &format!("www.{ZONE}")).1, ["somebody else's"]);
 }

@@ -1,130 +1,82 @@
-//! What the runs against fakes share: changes in few words, the fake's memory as the observer,
-//! and the replies that every HTTP plugin must take well.
+//! What the runs against fakes share: names and changes in few words, a stand for a fake and its
+//! provider, and what every HTTP plugin must take well.
 
-use async_trait::async_trait;
-use dns01_provider::conformance::Observer;
-use dns01_provider::{
-    DnsProvider, Fqdn, ProviderError, ProviderErrorKind, TxtChange, TxtRecords, TxtValue, Zone, ZoneName,
-};
-use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, HeldRecord, Service};
+mod memory;
+mod mishaps;
+mod promises;
+mod scope;
+mod stand;
+mod troubles;
+
+pub(crate) use promises::Run;
+pub(crate) use scope::{exactly_enough, too_little, too_much};
+pub(crate) use stand::Stand;
+pub(crate) use troubles::{assert_no_such_zone, assert_refused, troubles};
+
+use dns01_provider::{Fqdn, TxtChange, TxtValue, Zone, ZoneName};
+use dns01_tests::fake_dns_api::{FakeDnsApi, Service};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 /// The zone that runs against fakes use.
-pub(super) const ZONE: &str = "example.test";
+pub(crate) const ZONE: &str = "example.test";
+/// A second one, below it.
+pub(crate) const SUB_ZONE: &str = "sub.example.test";
+/// Where a CNAME may stand, beside which nothing else can.
+pub(crate) const ALIASED: &str = "_acme-challenge.aliased.example.test";
 
 /// A challenge name below `host` in [`ZONE`].
-pub(super) fn name(host: &str) -> Fqdn {
+pub(crate) fn name(host: &str) -> Fqdn {
     Fqdn::parse(&format!("_acme-challenge.{host}.{ZONE}")).unwrap()
 }
 
-pub(super) fn add(name: &Fqdn, value: &str) -> TxtChange {
+/// So many challenge names.
+pub(crate) fn names(count: usize) -> Vec<Fqdn> {
+    (0..count).map(|number| name(&format!("host{number}"))).collect()
+}
+
+pub(crate) fn add(name: &Fqdn, value: &str) -> TxtChange {
     TxtChange::Add { name: name.clone(), value: TxtValue::parse(value).unwrap(), ttl: 120 }
 }
 
-pub(super) fn remove(name: &Fqdn, value: &str) -> TxtChange {
+pub(crate) fn remove(name: &Fqdn, value: &str) -> TxtChange {
     TxtChange::Remove { name: name.clone(), value: TxtValue::parse(value).unwrap() }
 }
 
+/// Adds `value` at each name.
+pub(crate) fn adds(names: &[Fqdn], value: &str) -> Vec<TxtChange> {
+    names.iter().map(|name| add(name, value)).collect()
+}
+
+/// Removes `value` from each name.
+pub(crate) fn removals(names: &[Fqdn], value: &str) -> Vec<TxtChange> {
+    names.iter().map(|name| remove(name, value)).collect()
+}
+
+/// A secret as it may stand in `dns01.toml`.
+pub(crate) fn literal(secret: &str) -> serde_json::Value {
+    serde_json::json!({ "literal": secret })
+}
+
+/// A zone that is known by its name only.
+pub(crate) fn named(name: &str) -> Zone {
+    Zone::named(ZoneName::parse(name).unwrap())
+}
+
 /// Adds the zone `name` to the fake; known here by its id.
-pub(super) fn zone<S: Service>(api: &FakeDnsApi<S>, name: &str) -> Zone {
-    Zone { name: ZoneName::parse(name).unwrap(), id: Some(api.zone(name)) }
+pub(crate) fn zone<S: Service>(api: &FakeDnsApi<S>, name: &str) -> Zone {
+    Zone { id: Some(api.zone(name)), ..named(name) }
 }
 
-/// A fake's memory: what an observer sees who needs no API.
-#[derive(Debug)]
-pub(super) struct Memory<S: Service> {
-    pub(super) api: Arc<FakeDnsApi<S>>,
-    /// The request that lists zones, such as `GET /zones`.
-    pub(super) listing: &'static str,
-    /// The forms in which others write a value through the API; they are used in turn.
-    pub(super) forms: &'static [fn(&TxtValue) -> String],
-}
-
-impl<S: Service> Memory<S> {
-    /// The fake's own id of `zone`, whatever the provider knows it by.
-    fn id(&self, zone: &Zone) -> String {
-        self.api.edit(|held| {
-            let named = held.zones.iter().find(|one| one.name == zone.name.as_str());
-            named.expect("the run made the zone").id.clone()
-        })
-    }
-}
-
-#[async_trait]
-impl<S: Service> Observer for Memory<S> {
-    async fn records(&self, zone: &Zone, name: &Fqdn) -> Result<TxtRecords, String> {
-        let (ttl, texts) = self.api.txt(&self.id(zone), name.as_str());
-        let values = texts.iter().map(|text| TxtValue::parse(text)).collect::<Result<_, _>>();
-        Ok(TxtRecords { ttl, values: values.map_err(|error| error.to_string())? })
-    }
-
-    async fn write(&self, zone: &Zone, name: &Fqdn, records: &TxtRecords) -> Result<(), String> {
-        let id = self.id(zone);
-        let identifier = |number| self.api.service().identifier(number);
-        self.api.edit(|held| {
-            let ids: Vec<String> = records.values.iter().map(|_| identifier(held.next_number())).collect();
-            let zone = held.zone_mut(&id).ok_or("no zone")?;
-            zone.records.retain(|record| record.name != name.as_str());
-            for ((id, value), form) in ids.into_iter().zip(&records.values).zip(self.forms.iter().cycle()) {
-                zone.records.push(HeldRecord {
-                    id,
-                    name: name.as_str().to_owned(),
-                    kind: "TXT".to_owned(),
-                    ttl: records.ttl,
-                    data: value.as_str().to_owned(),
-                    form: form(value),
-                });
-            }
-            Ok(())
-        })
-    }
-
-    async fn zone_listings(&self) -> Option<u64> {
-        Some(self.api.count(self.listing) as u64)
-    }
-}
-
-/// [`troubles`] of a look at what stands somewhere.
-pub(super) async fn troubles_are_clear_errors<S: Service>(
-    api: &FakeDnsApi<S>,
-    provider: &dyn DnsProvider,
-    zone: &Zone,
-    secret: &str,
-) {
-    let here = name("trouble");
-    troubles(api, secret, async || provider.values(zone, &here).await.expect_err("it must fail")).await;
-}
-
-/// Plays what a service in trouble answers, a page of its edge, half a reply, 10 MB, a way to
-/// another host, on the next request that `attempt` makes, and insists on a clear error without
-/// a secret. `secret` is in the page, as in debugging pages of some services.
-pub(super) async fn troubles<S: Service>(
-    api: &FakeDnsApi<S>,
-    secret: &str,
-    attempt: impl AsyncFn() -> ProviderError,
-) {
-    use ProviderErrorKind as Kind;
-    let elsewhere = Fault::Redirect("http://127.0.0.2:1/elsewhere".to_owned());
-    let page = Fault::Instead(Answer::page(502, &format!("bad gateway {secret}")));
-    for (fault, kind, words) in [
-        (page, Kind::Unavailable, "502"),
-        (Fault::CutShort, Kind::Invalid, "not what is documented"),
-        (Fault::Huge(10_000_000), Kind::Invalid, "longer than"),
-        (elsewhere, Kind::Invalid, "redirects to"),
-    ] {
-        api.fault(fault);
-        let error = attempt().await;
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(words), "{error}");
-        assert!(!format!("{error} {error:?}").contains(secret), "the secret is shown");
-    }
+/// The same at a service that knows zones by their names.
+pub(crate) fn zone_by_name<S: Service>(api: &FakeDnsApi<S>, name: &str) -> Zone {
+    let _id = api.zone(name);
+    Zone { id: Some(name.to_owned()), ..named(name) }
 }
 
 /// A client that is not ours, run from the clients' Python: what it printed, line by line.
 #[track_caller]
-pub(super) fn printed_by(
+pub(crate) fn printed_by(
     python: &Path,
     script: &str,
     arguments: &[&str],

@@ -1,39 +1,24 @@
 //! Gandi against its fake, which an independent client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
-use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport, Settings, TxtValue, Zone, ZoneName,
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, adds, assert_no_such_zone, assert_refused, exactly_enough, literal, name,
+    named, printed_by, too_little, too_much, zone_by_name,
 };
+use super::table;
+use dns01_provider::{DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeReport, Settings, TxtValue};
 use dns01_provider_gandi::PLUGIN;
 use dns01_tests::fake_dns_api::gandi::Gandi;
 use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<Gandi>>,
-    zone: Zone,
-    id: String,
-    token: String,
-}
-
-/// The service knows zones by their names.
-fn named(api: &FakeDnsApi<Gandi>, name: &str) -> (Zone, String) {
-    let Zone { name, id } = zone(api, name);
-    (Zone { id: Some(name.to_string()), name }, id.unwrap())
-}
+type Stand = super::fake::Stand<Gandi, str>;
 
 /// The fake with one zone and the smallest token.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Gandi::new()).unwrap());
-    let (zone, id) = named(&api, ZONE);
+    let api = FakeDnsApi::start(Gandi::new()).unwrap();
+    let id = api.zone(ZONE);
     let token = api.service().token(&Gandi::SMALLEST, &[ZONE]);
-    Stand { api, zone, id, token }
+    Stand::new(api, id, token, provider).known_as(ZONE)
 }
 
 /// The plugin, configured as `dns01.toml` would.
@@ -42,9 +27,8 @@ fn provider(api: &FakeDnsApi<Gandi>, token: &str) -> Arc<dyn DnsProvider> {
 }
 
 fn build(api: &FakeDnsApi<Gandi>, key: &str, secret: &str, told: bool) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": secret });
     let base = format!("{}/v5/livedns", api.url());
-    let mut settings = Settings::default().with(key, secret).with("base_url", base);
+    let mut settings = Settings::default().with(key, literal(secret)).with("base_url", base);
     if told {
         settings = settings.with("id_url", api.url());
     }
@@ -52,18 +36,6 @@ fn build(api: &FakeDnsApi<Gandi>, key: &str, secret: &str, told: bool) -> Arc<dy
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn set(&self, name: &Fqdn) -> (u32, Vec<String>) {
-        self.api.txt(&self.id, name.as_str())
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.set(name).1
-    }
-
     /// Somebody else's value in the form in which the service shows it.
     fn foreign(&self, name: &str, value: &str) {
         self.api.add(&self.id, name, "TXT", 3607, value);
@@ -76,29 +48,18 @@ impl Stand {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_gandis_fake() {
-    let Stand { api, zone, id, .. } = stand();
-    let (sub_zone, _) = named(&api, &format!("sub.{ZONE}"));
-    let token = api.service().token(&Gandi::SMALLEST, &[ZONE, sub_zone.name.as_str()]);
-    api.add(&id, ALIASED, "CNAME", 300, "elsewhere.test.");
-    let wrong = Gandi::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    stand.key = stand.api.service().token(&Gandi::SMALLEST, &[ZONE, SUB_ZONE]);
+    let run = Run {
+        sub_zone: zone_by_name(&stand.api, SUB_ZONE),
+        stand,
+        wrong: Gandi::unknown_token(0),
+        busy,
         listing: "GET /v5/livedns/domains",
         forms: &[TxtValue::presentation],
     };
-    let subject = Subject::new("gandi", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by dns-lexicon 3.25.2 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("dns-lexicon 3.25.2", "gandi", &secrets)).await;
 }
 
 /// An independent Python client adds two values, lists them and removes one; what it sees and
@@ -143,7 +104,7 @@ for attempt in (lambda: gandi._post(path, {"rrset_values": ["other"]}),
     let stand = stand();
     stand.api.add(&stand.id, &format!("aliased.{ZONE}"), "CNAME", 300, "elsewhere.test.");
     let arguments = [&*stand.api.url(), ZONE, "_acme-challenge.independent"];
-    let lines = printed_by(&python, SCRIPT, &arguments, &[("TOKEN", &stand.token)]);
+    let lines = printed_by(&python, SCRIPT, &arguments, &[("TOKEN", &stand.key)]);
     let expected = [
         "[('_acme-challenge.independent.example.test', 'one', 300), ('_acme-challenge.independent.example.test', 'two', 300)]",
         "['two']",
@@ -162,16 +123,8 @@ for attempt in (lambda: gandi._post(path, {"rrset_values": ["other"]}),
 #[tokio::test]
 async fn a_hundred_names_cost_little_more_than_a_hundred_requests_each_way() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 1 + 100 + 1, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 2 * (1 + 100 + 1));
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    let requests = 1 + 100 + 1;
+    assert_eq!(stand.each_way(100).await, (requests, requests), "{:?}", stand.api.requests());
 }
 
 #[tokio::test]
@@ -180,13 +133,13 @@ async fn a_large_zone_is_read_over_all_its_pages() {
     for number in 0..250 {
         stand.foreign(&format!("host{number}.{ZONE}"), "somebody else's");
     }
-    let three = ["a", "b", "c"].map(|host| add(&name(host), "v"));
-    for host in ["a", "b", "c"] {
-        stand.foreign(name(host).as_str(), "w");
+    let three = ["a", "b", "c"].map(name);
+    for name in &three {
+        stand.foreign(name.as_str(), "w");
     }
-    stand.provider().apply(&stand.zone, &three).await.unwrap();
-    for host in ["a", "b", "c"] {
-        assert_eq!(stand.set(&name(host)), (3607, vec!["w".to_owned(), "v".to_owned()]));
+    stand.provider().apply(&stand.zone, &adds(&three, "v")).await.unwrap();
+    for name in &three {
+        assert_eq!(stand.set(name), (3607, vec!["w".to_owned(), "v".to_owned()]));
     }
     // Sets with others' values are read again right before they are written.
     assert_eq!(stand.api.requests().len(), 3 + 3 + 3 + 3, "{:?}", stand.api.requests());
@@ -229,15 +182,11 @@ async fn a_set_whose_name_has_capitals_is_addressed_as_it_stands_there() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    // The list passes, the set is made and not heard of.
-    stand.api.fault(Fault::Instead(Answer::json(200, &serde_json::json!([]))));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    assert_eq!(stand.values(&here), ["v"]);
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    let provider = stand.provider();
+    let empty = Answer::json(200, &serde_json::json!([]));
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(empty)).await;
+    assert_eq!(stand.values(&name("lost")), ["v"]);
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -248,11 +197,11 @@ async fn domains_are_listed_over_all_pages_and_an_api_key_works() {
     }
     let owner = build(&stand.api, "api_key", &Gandi::key(), true);
     let Listing::Listed(zones) = owner.zones().await.unwrap() else { panic!("a list") };
-    assert_eq!((zones.len(), &zones[0]), (231, &Zone::named(stand.zone.name.clone())));
+    assert_eq!((zones.len(), &zones[0]), (231, &named(ZONE)));
     owner.apply(&stand.zone, &[add(&name("key"), "v")]).await.unwrap();
     assert_eq!(stand.values(&name("key")), ["v"]);
     let other = stand.api.service().token(&["certificate:view"], &[]);
-    assert_eq!(provider(&stand.api, &other).zones().await.unwrap(), Listing::NotAvailable);
+    assert_eq!(stand.with(&other).zones().await.unwrap(), Listing::NotAvailable);
 }
 
 #[tokio::test]
@@ -269,27 +218,14 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
         (&viewer, Kind::Permission, "denied"),
         (&elsewhere, Kind::Permission, "denied"),
     ] {
-        let provider = provider(&stand.api, token);
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(token), "{error}");
+        assert_refused(&stand.refusal(stand.with(token).as_ref()).await, kind, words, token);
     }
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
-    let all = service.token(&Gandi::SMALLEST, &[]);
-    for change in
-        [add(&Fqdn::parse("x.other.test").unwrap(), "v"), remove(&Fqdn::parse("x.other.test").unwrap(), "v")]
-    {
-        let error = provider(&stand.api, &all).apply(&strange, &[change]).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::NotFound, "a missing zone is no missing record: {error}");
-    }
-    stand.api.add(&stand.id, ALIASED, "CNAME", 300, "elsewhere.test.");
-    let aliased = add(&Fqdn::parse(ALIASED).unwrap(), "v");
-    let error = stand.provider().apply(&stand.zone, &[aliased]).await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (Kind::Conflict, false), "{error}");
+    let all = stand.with(&service.token(&Gandi::SMALLEST, &[]));
+    assert_no_such_zone(all.as_ref(), &named("other.test"), &Fqdn::parse("x.other.test").unwrap()).await;
+    let error = stand.refusal_beside_a_cname().await;
     assert!(error.hint().unwrap().contains("CNAME"), "{error}");
 
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }
 
 #[tokio::test]
@@ -297,39 +233,35 @@ async fn a_scope_audit_finds_what_is_too_much_and_what_is_missing() {
     let stand = stand();
     let _id = stand.api.zone("other.test");
     let service = stand.api.service();
-    let needs = [ScopeNeed { zone: stand.zone.clone(), name: name("audited") }];
-    let ScopeReport::ExactlyEnough { probed } = stand.provider().audit_scope(&needs).await.unwrap() else {
-        panic!("just enough")
-    };
+    let needs = [stand.need("audited")];
+    let audit = async |token: &str| stand.audit(token, &needs).await;
+    let probed = exactly_enough(audit(&stand.key).await);
     assert!(probed.iter().any(|probe| probe.contains("ends in 90 days")), "{probed:?}");
 
-    let audit = async |token: String| provider(&stand.api, &token).audit_scope(&needs).await.unwrap();
     let wide = service.token(&["domain:tech", "domain:renew"], &[]);
-    let ScopeReport::MoreThanNeeded { findings } = audit(wide).await else { panic!("too much") };
+    let findings = too_much(audit(&wide).await);
     for words in ["`other.test`", "`domain:renew`", "not kept to a domain"] {
         assert!(findings.iter().any(|one| one.contains(words)), "{words}: {findings:?}");
     }
     let viewer = service.token(&["domain:view"], &[ZONE]);
-    let ScopeReport::NotEnough { findings } = audit(viewer).await else { panic!("too little") };
+    let findings = too_little(audit(&viewer).await);
     assert!(findings.iter().any(|one| one.contains("`domain:tech`")), "{findings:?}");
     let elsewhere = service.token(&Gandi::SMALLEST, &["other.test"]);
-    let ScopeReport::NotEnough { findings } = audit(elsewhere).await else { panic!("too little") };
+    let findings = too_little(audit(&elsewhere).await);
     assert!(findings[0].contains("does not reach"), "{findings:?}");
 
     let owner = build(&stand.api, "api_key", &Gandi::key(), true).audit_scope(&needs).await.unwrap();
-    let ScopeReport::MoreThanNeeded { findings } = owner else { panic!("too much") };
+    let findings = too_much(owner);
     assert!(findings.iter().any(|one| one.contains("API key")), "{findings:?}");
 
     // A token that may list no domain can still reach its own.
     stand.api.fault(Fault::Instead(Answer::json(200, &serde_json::json!([]))));
-    let report = stand.provider().audit_scope(&needs).await.unwrap();
-    assert!(matches!(report, ScopeReport::ExactlyEnough { .. }), "{report:?}");
+    exactly_enough(audit(&stand.key).await);
 
     // Where nobody tells about tokens, other parts of the API are tried.
-    let untold = build(&stand.api, "access_token", &stand.token, false).audit_scope(&needs).await.unwrap();
+    let untold = build(&stand.api, "access_token", &stand.key, false).audit_scope(&needs).await.unwrap();
     assert!(matches!(untold, ScopeReport::CannotTell { .. }), "{untold:?}");
     let viewer = service.token(&["domain:tech", "domain:view"], &[ZONE]);
     let seen = build(&stand.api, "access_token", &viewer, false).audit_scope(&needs).await.unwrap();
-    let ScopeReport::MoreThanNeeded { findings } = seen else { panic!("too much") };
-    assert_eq!(findings, ["it may read `domain/domains`"]);
+    assert_eq!(too_much(seen), ["it may read `domain/domains`"]);
 }

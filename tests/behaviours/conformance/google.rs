@@ -1,33 +1,26 @@
 //! Google Cloud DNS against its fake, which Google's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, adds, assert_refused, exactly_enough, literal, name, named, names, printed_by,
+    removals, too_little, too_much, zone,
+};
 use super::table;
-use dns01_provider::conformance::Subject;
 use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, Published, ScopeNeed, ScopeReport,
-    Settings, TxtValue, Zone, ZoneName,
+    DnsProvider, Listing, ProviderError, ProviderErrorKind, Published, Settings, TxtValue, Zone,
 };
 use dns01_provider_google::PLUGIN;
 use dns01_tests::fake_dns_api::google::{Access, Google, PROJECT};
-use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<Google>>,
-    zone: Zone,
-    key: String,
-}
+type Stand = super::fake::Stand<Google, str>;
 
 /// The fake with one zone and an account that may write its records and see no zone.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Google::new()).unwrap());
-    let zone = zone(&api, ZONE);
-    let key = key(&api, &[Access::Zone(zone.id.clone().unwrap())]);
-    Stand { api, zone, key }
+    let api = FakeDnsApi::start(Google::new()).unwrap();
+    let id = api.zone(ZONE);
+    let key = key(&api, &[Access::Zone(id.clone())]);
+    Stand::new(api, id, key, provider)
 }
 
 fn key(api: &FakeDnsApi<Google>, access: &[Access]) -> String {
@@ -41,8 +34,7 @@ fn settings(api: &FakeDnsApi<Google>) -> Settings {
 
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Google>, key: &str) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": key });
-    (PLUGIN.build)(settings(api).with("service_account", secret)).unwrap()
+    (PLUGIN.build)(settings(api).with("service_account", literal(key))).unwrap()
 }
 
 /// The private key in a key file, line breaks written as in JSON.
@@ -53,51 +45,31 @@ fn private_key(file: &str) -> String {
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.key)
-    }
-
-    fn id(&self) -> &str {
-        self.zone.id.as_deref().unwrap()
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.id(), name.as_str()).1
-    }
-
     fn changes(&self) -> usize {
-        self.api.count(&format!("POST /dns/v1/projects/{PROJECT}/managedZones/{}/changes", self.id()))
+        self.api.count(&format!("POST /dns/v1/projects/{PROJECT}/managedZones/{}/changes", self.id))
     }
 }
 
 #[tokio::test]
 async fn the_promises_are_kept_at_googles_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    let ids = [&zone, &sub_zone].map(|zone| zone.id.clone().unwrap());
-    api.add(&ids[0], ALIASED, "CNAME", 300, "elsewhere.test.");
-    let account = api.service().account(&ids.map(Access::Zone));
-    let key = api.service().key_file(account, &api.url());
-    let wrong = api.service().wrong_key_file(account, &api.url());
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    let (service, url) = (stand.api.service(), stand.api.url());
+    let sub_zone = zone(&stand.api, SUB_ZONE);
+    let ids = [stand.id.clone(), sub_zone.id.clone().unwrap()];
+    let account = service.account(&ids.map(Access::Zone));
+    let wrong = service.wrong_key_file(account, &url);
+    stand.key = service.key_file(account, &url);
+    let run = Run {
+        stand,
+        sub_zone,
+        wrong,
+        busy,
         listing: "GET /dns/v1/projects/proj-1/managedZones",
         forms: &[TxtValue::presentation],
     };
-    let subject = Subject::new("google", provider(&api, &key), zone)
-        .with_peer("strict fake, proven by google-api-python-client 2.202.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.key)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        // The fake's tokens are numbered, so that those to come are known.
-        .with_secrets([private_key(&key).into(), private_key(&wrong).into(), "ya29.fake".into()]);
-    table::assert_all_kept(&subject).await;
+    // The fake's tokens are numbered, so that those to come are known.
+    let secrets = [&*private_key(&run.stand.key), &private_key(&run.wrong), "ya29.fake"];
+    table::assert_all_kept(&run.proven_by("google-api-python-client 2.202.0", "google", &secrets)).await;
 }
 
 /// Google's Python client adds two values, lists them and removes one, with a service account's
@@ -147,12 +119,12 @@ for attempt in (lambda: dns.managedZones().list(project="proj-1"),
 "#;
     let Some(python) = clients("the proof of Google's fake by its client") else { return };
     let stand = stand();
-    let machine = [Access::List, Access::Zone(stand.id().to_owned())];
+    let machine = [Access::List, Access::Zone(stand.id.clone())];
     stand.api.service().runs_as(stand.api.service().account(&machine));
     let name = name("independent");
     let host = stand.api.url().trim_start_matches("http://").to_owned();
     let environment = [("KEY", &*stand.key), ("GCE_METADATA_HOST", &host), ("NO_GCE_CHECK", "true")];
-    let lines = printed_by(&python, SCRIPT, &[&stand.api.url(), stand.id(), &name.absolute()], &environment);
+    let lines = printed_by(&python, SCRIPT, &[&stand.api.url(), &stand.id, &name.absolute()], &environment);
     assert_eq!(
         lines,
         [
@@ -178,72 +150,55 @@ for attempt in (lambda: dns.managedZones().list(project="proj-1"),
 async fn two_hundred_names_cost_two_calls_to_add_and_four_to_remove() {
     let stand = stand();
     let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..200).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
+    let names = names(200);
+    provider.apply(&stand.zone, &adds(&names, "v")).await.unwrap();
     assert_eq!(stand.api.requests().len(), 1 + 2, "a token, a list and a change: {:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
+    assert!(stand.all_hold(&names, &["v"]));
     for number in 0..150 {
-        stand.api.add(stand.id(), &format!("h{number}.{ZONE}"), "A", 300, "192.0.2.1");
+        stand.api.add(&stand.id, &format!("h{number}.{ZONE}"), "A", 300, "192.0.2.1");
     }
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
+    provider.apply(&stand.zone, &removals(&names, "v")).await.unwrap();
     assert_eq!(stand.api.requests().len(), 3 + 4 + 1, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert!(stand.all_hold(&names, &[]));
 }
 
 #[tokio::test]
 async fn a_zone_of_more_pages_than_names_is_not_read_whole() {
     let stand = stand();
     for number in 0..600 {
-        stand.api.add(stand.id(), &format!("h{number}.{ZONE}"), "A", 300, "192.0.2.1");
+        stand.api.add(&stand.id, &format!("h{number}.{ZONE}"), "A", 300, "192.0.2.1");
     }
-    let names: Vec<Fqdn> = (0..5).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    stand.provider().apply(&stand.zone, &adds).await.unwrap();
+    let names = names(5);
+    stand.provider().apply(&stand.zone, &adds(&names, "v")).await.unwrap();
     assert_eq!(stand.api.requests().len(), 1 + 5 + 5 + 1, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
+    assert!(stand.all_hold(&names, &["v"]));
 }
 
 #[tokio::test]
 async fn what_another_writer_did_in_between_is_kept() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("contended"));
-    // Where nothing stood (409), beside a value (412), and where the last value goes.
-    for (change, intruder, expected) in [
-        (add(&here, "v"), "a", &["a", "v"][..]),
-        (add(&here, "w"), "b", &["a", "v", "b", "w"]),
-        (remove(&here, "v"), "c", &["a", "b", "w", "c"]),
-    ] {
-        stand.api.service().intrude(intruder);
-        provider.apply(&stand.zone, &[change]).await.unwrap();
-        assert_eq!(stand.values(&here), expected);
-    }
+    let provider = stand.provider();
+    // The service says 409 where nothing stood, and 412 beside a value.
+    stand.keep_what_others_write(provider.as_ref(), |value| stand.api.service().intrude(value)).await;
     assert_eq!(stand.changes(), 6, "each is made anew once");
 }
 
 #[tokio::test]
 async fn a_zone_without_an_id_is_looked_up_once_by_an_account_that_may() {
     let stand = stand();
-    let reader = key(&stand.api, &[Access::List, Access::Zone(stand.id().to_owned())]);
-    let provider = provider(&stand.api, &reader);
-    let zone = Zone::named(stand.zone.name.clone());
-    for value in ["v", "w"] {
-        provider.apply(&zone, &[add(&name("looked-up"), value)]).await.unwrap();
-    }
-    assert_eq!(stand.values(&name("looked-up")), ["v", "w"]);
+    let reader = key(&stand.api, &[Access::List, Access::Zone(stand.id.clone())]);
+    let provider = stand.with(&reader);
+    stand.write_by_name(provider.as_ref()).await;
     assert_eq!(stand.api.count("GET /dns/v1/projects/proj-1/managedZones"), 1);
     assert_eq!(provider.zones().await.unwrap(), Listing::Listed(vec![stand.zone.clone()]));
     assert_eq!(stand.provider().zones().await.unwrap(), Listing::NotAvailable);
 
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
-    let error = provider.apply(&strange, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = provider.apply(&named("other.test"), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{error}");
     assert!(error.hint().unwrap().contains("id"), "{error}");
 
     let _twin = stand.api.zone(ZONE);
-    let fresh = super::google::provider(&stand.api, &reader);
-    let error = fresh.apply(&zone, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = stand.with(&reader).apply(&named(ZONE), &[add(&name("x"), "v")]).await.unwrap_err();
     assert!(error.to_string().contains("several public zones"), "{error}");
 }
 
@@ -262,15 +217,11 @@ async fn the_service_says_when_a_change_is_served() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    provider.values(&stand.zone, &here).await.unwrap();
-    let list = serde_json::json!({ "rrsets": [] });
-    stand.api.fault(Fault::Instead(dns01_tests::fake_dns_api::Answer::json(200, &list)));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    let provider = stand.provider();
+    provider.values(&stand.zone, &name("lost")).await.unwrap();
+    let empty = Answer::json(200, &serde_json::json!({ "rrsets": [] }));
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(empty)).await;
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -293,12 +244,12 @@ async fn the_machines_identity_and_a_token_made_elsewhere_do_as_well() {
     let machine = (PLUGIN.build)(settings(&stand.api)).unwrap();
     let error = machine.apply(&stand.zone, &[add(&name("machine"), "v")]).await.unwrap_err();
     assert_eq!((error.kind(), error.hint().is_some()), (ProviderErrorKind::Auth, true), "{error}");
-    service.runs_as(service.account(&[Access::Zone(stand.id().to_owned())]));
+    service.runs_as(service.account(&[Access::Zone(stand.id.clone())]));
     machine.apply(&stand.zone, &[add(&name("machine"), "v")]).await.unwrap();
     assert_eq!(stand.values(&name("machine")), ["v"]);
 
-    let token = serde_json::json!({ "literal": service.tokens()[0] });
-    let made = settings(&stand.api).with("access_token", token).with("project", PROJECT);
+    let token = &service.tokens()[0];
+    let made = settings(&stand.api).with("access_token", literal(token)).with("project", PROJECT);
     let made = (PLUGIN.build)(made).unwrap();
     made.apply(&stand.zone, &[add(&name("made"), "v")]).await.unwrap();
     assert_eq!(stand.values(&name("made")), ["v"]);
@@ -309,21 +260,18 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     use ProviderErrorKind as Kind;
     let stand = stand();
     let strange = zone(&stand.api, "strange.test");
-    let account = stand.api.service().account(&[Access::Zone(stand.id().to_owned())]);
+    let account = stand.api.service().account(&[Access::Zone(stand.id.clone())]);
     let other = vec![("_acme-challenge.other.example.test".to_owned(), "TXT".to_owned())];
     let refusal = async |key: &str, zone: &Zone| -> ProviderError {
-        provider(&stand.api, key).apply(zone, &[add(&name("refused"), "v")]).await.unwrap_err()
+        stand.with(key).apply(zone, &[add(&name("refused"), "v")]).await.unwrap_err()
     };
     for (key, kind, words) in [
         (stand.api.service().wrong_key_file(account, &stand.api.url()), Kind::Auth, "invalid_grant"),
         (key(&stand.api, &[Access::Zone(strange.id.unwrap())]), Kind::Permission, "forbidden"),
-        (key(&stand.api, &[Access::Sets(stand.id().to_owned(), other)]), Kind::Permission, "forbidden"),
+        (key(&stand.api, &[Access::Sets(stand.id.clone(), other)]), Kind::Permission, "forbidden"),
         ("no key".to_owned(), Kind::Auth, "no key of a service account"),
     ] {
-        let error = refusal(&key, &stand.zone).await;
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains("ya29"), "{error}");
+        assert_refused(&refusal(&key, &stand.zone).await, kind, words, "ya29");
     }
     let all = key(&stand.api, &[Access::Project]);
     for wrong in ["absent", "../proj-2", ""] {
@@ -335,44 +283,34 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     let provider = stand.provider();
     provider.values(&stand.zone, &name("warm")).await.unwrap();
     let token = stand.api.service().tokens().pop().unwrap();
-    troubles_are_clear_errors(&stand.api, provider.as_ref(), &stand.zone, &token).await;
+    stand.troubles_are_clear_errors(provider.as_ref(), &token).await;
 }
 
 #[tokio::test]
 async fn an_audit_tells_exact_wide_and_narrow_credentials_apart() {
     let stand = stand();
     let other = stand.api.zone("other.test");
-    let id = stand.id().to_owned();
-    let need = |host: &str| ScopeNeed { zone: stand.zone.clone(), name: name(host) };
-    let needs = [need("a"), need("b")];
+    let id = &stand.id;
+    let needs = ["a", "b"].map(|host| stand.need(host));
     let set = |host: &str, kind: &str| (name(host).as_str().to_owned(), kind.to_owned());
     let exact = vec![set("a", "TXT"), set("b", "TXT")];
     let types = [&exact[..], &[set("a", "MX")]].concat();
-    stand.api.add(&id, name("a").as_str(), "TXT", 300, "\"somebody else's\"");
-    let before = stand.api.txt(&id, name("a").as_str());
-    let audit = async |access: &[Access]| {
-        provider(&stand.api, &key(&stand.api, access)).audit_scope(&needs).await.unwrap()
-    };
-    let more = |report: ScopeReport| match report {
-        ScopeReport::MoreThanNeeded { findings } => findings.join("; "),
-        other => panic!("{other:?}"),
-    };
+    stand.api.add(id, name("a").as_str(), "TXT", 300, "\"somebody else's\"");
+    let before = stand.set(&name("a"));
+    let audit = async |access: &[Access]| stand.audit(&key(&stand.api, access), &needs).await;
 
-    let report = audit(&[Access::Sets(id.clone(), exact.clone())]).await;
-    let ScopeReport::ExactlyEnough { probed } = report else { panic!("{report:?}") };
+    let probed = exactly_enough(audit(&[Access::Sets(id.clone(), exact.clone())]).await);
     assert_eq!(probed.len(), 5, "{probed:?}");
-    let report = audit(&[Access::List, Access::Sets(id.clone(), exact.clone())]).await;
-    assert!(matches!(report, ScopeReport::ExactlyEnough { .. }), "{report:?}");
+    exactly_enough(audit(&[Access::List, Access::Sets(id.clone(), exact.clone())]).await);
 
-    let report = audit(&[Access::Sets(id.clone(), exact[..1].to_vec())]).await;
-    let ScopeReport::NotEnough { findings } = report else { panic!("{report:?}") };
+    let findings = too_little(audit(&[Access::Sets(id.clone(), exact[..1].to_vec())]).await);
     assert!(findings[0].contains(name("b").as_str()), "{findings:?}");
-    let report = audit(&[Access::Zone(other.clone())]).await;
-    assert!(matches!(report, ScopeReport::NotEnough { .. }), "{report:?}");
+    too_little(audit(&[Access::Zone(other.clone())]).await);
 
-    assert!(more(audit(&[Access::Sets(id.clone(), types)]).await).contains("other types"));
-    assert!(more(audit(&[Access::Zone(id.clone())]).await).contains("any name of the zone"));
-    let all = more(audit(&[Access::Project]).await);
+    let more = async |access: &[Access]| too_much(audit(access).await).join("; ");
+    assert!(more(&[Access::Sets(id.clone(), types)]).await.contains("other types"));
+    assert!(more(&[Access::Zone(id.clone())]).await.contains("any name of the zone"));
+    let all = more(&[Access::Project]).await;
     assert!(all.contains("delete the zone") && all.contains("`other.test`"), "{all}");
-    assert_eq!(stand.api.txt(&id, name("a").as_str()), before, "nothing was changed");
+    assert_eq!(stand.set(&name("a")), before, "nothing was changed");
 }

@@ -1,11 +1,13 @@
 //! Hetzner against its fake, which the vendor's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, assert_no_such_zone, assert_refused, exactly_enough, literal, name, named,
+    printed_by, remove, too_little, too_much, zone,
+};
 use super::table;
-use dns01_provider::conformance::Subject;
 use dns01_provider::{
-    Applied, DnsProvider, Fqdn, Listing, ProviderErrorKind, Published, Receipt, ScopeNeed, ScopeReport,
-    Settings, TxtChange, TxtValue, Zone, ZoneName,
+    Applied, DnsProvider, Fqdn, Listing, ProviderErrorKind, Published, Receipt, ScopeNeed, Settings,
+    TxtValue, Zone,
 };
 use dns01_provider_hetzner::PLUGIN;
 use dns01_tests::fake_dns_api::hetzner::{Access, Hetzner};
@@ -13,47 +15,32 @@ use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
-struct Stand {
-    api: Arc<FakeDnsApi<Hetzner>>,
-    zone: Zone,
-    token: String,
-}
+type Stand = super::fake::Stand<Hetzner, str>;
 
 /// The fake with one zone and a token that may write.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Hetzner::new()).unwrap());
-    let zone = zone(&api, ZONE);
+    let api = FakeDnsApi::start(Hetzner::new()).unwrap();
+    let id = api.zone(ZONE);
     let token = api.service().token(Access::Write);
-    Stand { api, zone, token }
+    Stand::new(api, id, token, provider)
 }
 
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Hetzner>, token: &str) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": token });
-    (PLUGIN.build)(Settings::default().with("api_token", secret).with("base_url", api.url())).unwrap()
+    let settings = Settings::default().with("api_token", literal(token)).with("base_url", api.url());
+    (PLUGIN.build)(settings).unwrap()
+}
+
+/// A list without any RRset.
+fn empty_list() -> Answer {
+    let pagination = serde_json::json!({ "next_page": null, "total_entries": 0 });
+    Answer::json(200, &serde_json::json!({ "rrsets": [], "meta": { "pagination": pagination } }))
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn id(&self) -> &str {
-        self.zone.id.as_deref().unwrap()
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.id(), name.as_str()).1
-    }
-
     /// The next list shows no RRset, as if the next change came after somebody else's.
     fn hide_once(&self) {
-        let pagination = serde_json::json!({ "next_page": null, "total_entries": 0 });
-        let list = serde_json::json!({ "rrsets": [], "meta": { "pagination": pagination } });
-        self.api.fault(Fault::Instead(Answer::json(200, &list)));
+        self.api.fault(Fault::Instead(empty_list()));
     }
 }
 
@@ -70,25 +57,17 @@ fn cut(value: &TxtValue) -> String {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_hetzners_fake() {
-    let Stand { api, zone, token } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    api.add(zone.id.as_deref().unwrap(), ALIASED, "CNAME", 300, "elsewhere.test.");
-    let wrong = Hetzner::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    let memory =
-        Memory { api: Arc::clone(&api), listing: "GET /zones", forms: &[TxtValue::presentation, cut] };
-    let subject = Subject::new("hetzner", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by hcloud 2.27.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let (stand, busy) = (stand(), stand().refusing_all());
+    let run = Run {
+        sub_zone: zone(&stand.api, SUB_ZONE),
+        stand,
+        wrong: Hetzner::unknown_token(0),
+        busy,
+        listing: "GET /zones",
+        forms: &[TxtValue::presentation, cut],
+    };
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("hcloud 2.27.0", "hetzner", &secrets)).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one; what it sees and
@@ -131,9 +110,9 @@ for attempt in (lambda: hetzner.zones.add_rrset_records(rrset, [record("two")]),
 "#;
     let Some(python) = clients("the proof of Hetzner's fake by the vendor's client") else { return };
     let stand = stand();
-    stand.api.add(stand.id(), &format!("aliased.{ZONE}"), "CNAME", 300, "elsewhere.test.");
+    stand.api.add(&stand.id, &format!("aliased.{ZONE}"), "CNAME", 300, "elsewhere.test.");
     let reader = stand.api.service().token(Access::Read);
-    let environment = [("TOKEN", &*stand.token), ("READER", &reader)];
+    let environment = [("TOKEN", &*stand.key), ("READER", &reader)];
     let arguments = [&*stand.api.url(), ZONE, "_acme-challenge.independent"];
     let lines = printed_by(&python, SCRIPT, &arguments, &environment);
     let expected = [
@@ -158,29 +137,21 @@ for attempt in (lambda: hetzner.zones.add_rrset_records(rrset, [record("two")]),
 #[tokio::test]
 async fn a_hundred_names_cost_little_more_than_a_hundred_requests_each_way() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
     // One list, a request a name, and twice a look at all actions, fifty at a time.
-    assert_eq!(stand.api.requests().len(), 1 + 100 + 2 * 2, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 2 * (1 + 100 + 2 * 2));
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    let requests = 1 + 100 + 2 * 2;
+    assert_eq!(stand.each_way(100).await, (requests, requests), "{:?}", stand.api.requests());
 }
 
 #[tokio::test]
 async fn a_zone_with_more_pages_than_names_is_not_read_whole() {
     let stand = stand();
     for number in 0..500 {
-        stand.api.add(stand.id(), &format!("host{number}.{ZONE}"), "TXT", 300, "somebody else's");
+        stand.api.add(&stand.id, &format!("host{number}.{ZONE}"), "TXT", 300, "somebody else's");
     }
     let three = [add(&name("a"), "v"), add(&name("b"), "v"), add(&name("c"), "v")];
     stand.provider().apply(&stand.zone, &three).await.unwrap();
     let changes = stand.api.requests().iter().filter(|line| line.starts_with("POST")).count();
-    let lists = stand.api.count(&format!("GET /zones/{}/rrsets", stand.id()));
+    let lists = stand.api.count(&format!("GET /zones/{}/rrsets", &stand.id));
     assert_eq!((lists, changes), (1 + 3, 3), "a first page, three looks");
 }
 
@@ -189,14 +160,14 @@ async fn what_somebody_else_did_between_look_and_change_is_found_by_another_look
     let stand = stand();
     let (provider, here) = (stand.provider(), name("raced"));
     // One of the two values, and another TTL, are there by the time of the change.
-    stand.api.add(stand.id(), here.as_str(), "TXT", 3607, "v");
+    stand.api.add(&stand.id, here.as_str(), "TXT", 3607, "v");
     stand.api.edit(|held| {
         let zone = held.zones.iter_mut().find(|zone| zone.name == ZONE).unwrap();
         zone.records.last_mut().unwrap().form = "\"v\"".to_owned();
     });
     stand.hide_once();
     provider.apply(&stand.zone, &[add(&here, "v"), add(&here, "w")]).await.unwrap();
-    assert_eq!(stand.api.txt(stand.id(), here.as_str()), (3607, vec!["v".to_owned(), "w".to_owned()]));
+    assert_eq!(stand.set(&here), (3607, vec!["v".to_owned(), "w".to_owned()]));
     stand.hide_once();
     provider.apply(&stand.zone, &[add(&here, "w")]).await.unwrap();
     assert_eq!(stand.values(&here), ["v", "w"]);
@@ -236,14 +207,10 @@ async fn a_change_that_the_service_takes_and_then_fails_is_an_error() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    stand.hide_once();
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    assert_eq!(stand.values(&here), ["v"]);
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    let provider = stand.provider();
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(empty_list())).await;
+    assert_eq!(stand.values(&name("lost")), ["v"]);
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -271,8 +238,7 @@ async fn zones_are_listed_over_all_pages_and_known_by_name_too() {
     }
     let Listing::Listed(zones) = stand.provider().zones().await.unwrap() else { panic!("a list") };
     assert_eq!((zones.len(), &zones[0]), (61, &stand.zone));
-    let named = Zone::named(stand.zone.name.clone());
-    stand.provider().apply(&named, &[add(&name("named"), "v")]).await.unwrap();
+    stand.provider().apply(&named(ZONE), &[add(&name("named"), "v")]).await.unwrap();
     assert_eq!(stand.values(&name("named")), ["v"]);
 }
 
@@ -281,10 +247,8 @@ async fn zones_are_listed_over_all_pages_and_known_by_name_too() {
 async fn requests_come_slower_when_few_are_left() {
     let stand = stand();
     let provider = stand.provider();
-    let pagination = serde_json::json!({ "next_page": null, "total_entries": 0 });
-    let list = serde_json::json!({ "rrsets": [], "meta": { "pagination": pagination } });
     for _ in 0..2 {
-        let scarce = Answer::json(200, &list).with("ratelimit-remaining".parse().unwrap(), "3");
+        let scarce = empty_list().with("ratelimit-remaining".parse().unwrap(), "3");
         stand.api.fault(Fault::Instead(scarce));
     }
     let start = Instant::now();
@@ -306,55 +270,38 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
         (&Hetzner::unknown_token(0), Kind::Auth, "unauthorized"),
         (&reader, Kind::Permission, "token_readonly"),
     ] {
-        let provider = provider(&stand.api, token);
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
+        let error = stand.refusal(stand.with(token).as_ref()).await;
+        assert_refused(&error, kind, words, token);
         assert!(error.to_string().contains("65bb1b30a8b8b4e5"), "the support asks for it: {error}");
-        assert!(!format!("{error} {error:?}").contains(token), "{error}");
     }
     let wrong_id = Zone { id: Some("999".to_owned()), ..stand.zone.clone() };
-    let changes: [TxtChange; 2] = [add(&name("x"), "v"), remove(&name("x"), "v")];
-    for change in changes {
-        let error = stand.provider().apply(&wrong_id, &[change]).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::NotFound, "a missing zone is no missing record: {error}");
-    }
-    let aliased = Fqdn::parse(ALIASED).unwrap();
-    stand.api.add(stand.id(), ALIASED, "CNAME", 300, "elsewhere.test.");
+    assert_no_such_zone(stand.provider().as_ref(), &wrong_id, &name("x")).await;
     let before = stand.api.requests().len();
-    let error = stand.provider().apply(&stand.zone, &[add(&aliased, "v")]).await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (Kind::Conflict, false), "{error}");
+    let error = stand.refusal_beside_a_cname().await;
     assert!(error.hint().unwrap().contains("CNAME"), "{error}");
     assert_eq!(stand.api.requests().len() - before, 3, "a second look, and no second try");
 
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }
 
 #[tokio::test]
 async fn a_scope_audit_finds_what_is_too_much_and_what_is_missing_and_changes_nothing() {
     let stand = stand();
-    stand.api.add(stand.id(), name("audited").as_str(), "TXT", 300, "somebody else's");
-    let need = ScopeNeed { zone: stand.zone.clone(), name: name("audited") };
-    let audit = async |token: &str| {
-        provider(&stand.api, token).audit_scope(std::slice::from_ref(&need)).await.unwrap()
-    };
-    let exact = audit(&stand.token).await;
-    assert!(matches!(exact, ScopeReport::ExactlyEnough { .. }), "{exact:?}");
+    stand.api.add(&stand.id, name("audited").as_str(), "TXT", 300, "somebody else's");
+    let audit = async |token: &str| stand.audit(token, &[stand.need("audited")]).await;
+    exactly_enough(audit(&stand.key).await);
     let reader = stand.api.service().token(Access::Read);
-    let ScopeReport::NotEnough { findings } = audit(&reader).await else { panic!("too little") };
+    let findings = too_little(audit(&reader).await);
     assert!(findings[0].contains("only read"), "{findings:?}");
 
     stand.api.service().own("servers");
     let _id = stand.api.zone("other.test");
-    let ScopeReport::MoreThanNeeded { findings } = audit(&stand.token).await else { panic!("too much") };
+    let findings = too_much(audit(&stand.key).await);
     assert!(findings.len() == 2 && findings[0].contains("`other.test`"), "{findings:?}");
     assert!(findings[1].contains("`servers` (1)"), "{findings:?}");
 
-    let missing = ScopeNeed {
-        zone: Zone::named(ZoneName::parse("missing.test").unwrap()),
-        name: Fqdn::parse("_acme-challenge.missing.test").unwrap(),
-    };
-    let report = stand.provider().audit_scope(&[missing]).await.unwrap();
-    assert!(matches!(report, ScopeReport::NotEnough { .. }), "{report:?}");
+    let missing =
+        ScopeNeed { zone: named("missing.test"), name: Fqdn::parse("_acme-challenge.missing.test").unwrap() };
+    too_little(stand.audit(&stand.key, &[missing]).await);
     assert_eq!(stand.values(&name("audited")), ["somebody else's"]);
 }

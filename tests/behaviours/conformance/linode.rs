@@ -1,89 +1,60 @@
 //! Linode against its fake, which the vendor's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
-use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport, Settings, TxtValue, Zone,
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, adds, assert_refused, exactly_enough, literal, name, named, names, printed_by,
+    removals, remove, too_little, too_much, zone,
 };
+use super::table;
+use dns01_provider::{DnsProvider, Fqdn, Listing, ProviderErrorKind, Settings, TxtValue, Zone};
 use dns01_provider_linode::PLUGIN;
 use dns01_tests::fake_dns_api::linode::Linode;
-use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
 /// What a token needs.
 const SCOPE: &str = "domains:read_write";
 
-struct Stand {
-    api: Arc<FakeDnsApi<Linode>>,
-    zone: Zone,
-    token: String,
-}
+type Stand = super::fake::Stand<Linode, str>;
 
 /// The fake with one domain and a token of a user who may edit it.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Linode::new()).unwrap());
-    let zone = zone(&api, ZONE);
-    let token = api.service().token(SCOPE, Some(&[(zone.id.as_deref().unwrap(), true)]));
-    Stand { api, zone, token }
+    let api = FakeDnsApi::start(Linode::new()).unwrap();
+    let id = api.zone(ZONE);
+    let token = api.service().token(SCOPE, Some(&[(&id, true)]));
+    Stand::new(api, id, token, provider)
 }
 
 /// The plugin, configured as `dns01.toml` would.
 fn provider(api: &FakeDnsApi<Linode>, token: &str) -> Arc<dyn DnsProvider> {
-    let secret = serde_json::json!({ "literal": token });
-    (PLUGIN.build)(Settings::default().with("token", secret).with("base_url", api.url())).unwrap()
+    let settings = Settings::default().with("token", literal(token)).with("base_url", api.url());
+    (PLUGIN.build)(settings).unwrap()
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.token)
-    }
-
-    fn id(&self) -> &str {
-        self.zone.id.as_deref().unwrap()
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.id(), name.as_str()).1
-    }
-
     /// How many requests of this method there were below the domain.
     fn count(&self, method: &str) -> usize {
-        let below = format!("{method} /domains/{}/records", self.id());
+        let below = format!("{method} /domains/{}/records", self.id);
         self.api.requests().iter().filter(|line| line.starts_with(&below)).count()
     }
 }
 
 #[tokio::test]
 async fn the_promises_are_kept_at_linodes_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    let ids = [&zone, &sub_zone].map(|zone| zone.id.clone().unwrap());
-    api.add(&ids[0], ALIASED, "CNAME", 300, "elsewhere.test.");
-    let token = api.service().token(SCOPE, Some(&[(&ids[0], true), (&ids[1], true)]));
-    let wrong = Linode::unknown_token(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    // Other tools may write a value with its quotes.
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    let sub_zone = zone(&stand.api, SUB_ZONE);
+    let both = [(stand.id.as_str(), true), (sub_zone.id.as_deref().unwrap(), true)];
+    stand.key = stand.api.service().token(SCOPE, Some(&both));
+    let run = Run {
+        stand,
+        sub_zone,
+        wrong: Linode::unknown_token(0),
+        busy,
         listing: "GET /domains",
+        // Other tools may write a value with its quotes.
         forms: &[TxtValue::to_string, TxtValue::presentation],
     };
-    let subject = Subject::new("linode", provider(&api, &token), zone)
-        .with_peer("strict fake, proven by linode_api4 5.48.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.token)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([token.as_str().into(), wrong.as_str().into()]);
-    table::assert_all_kept(&subject).await;
+    let secrets = [run.stand.key.as_str(), &run.wrong];
+    table::assert_all_kept(&run.proven_by("linode_api4 5.48.0", "linode", &secrets)).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one; what it sees and what
@@ -120,7 +91,7 @@ for attempt in (lambda: client.delete(f"/domains/{domain.id}/records/{one.id}"),
     let Some(python) = clients("the proof of Linode's fake by the vendor's client") else { return };
     let stand = stand();
     let (url, wrong) = (stand.api.url(), Linode::unknown_token(0));
-    let arguments = [url.as_str(), &stand.token, &wrong, ZONE, "_acme-challenge.independent"];
+    let arguments = [url.as_str(), &stand.key, &wrong, ZONE, "_acme-challenge.independent"];
     let lines = printed_by(&python, SCRIPT, &arguments, &[]);
     let at = "_acme-challenge.independent";
     assert_eq!(
@@ -135,46 +106,36 @@ for attempt in (lambda: client.delete(f"/domains/{domain.id}/records/{one.id}"),
             "401 Invalid Token",
         ]
     );
-    assert_eq!(stand.api.txt(stand.id(), name("independent").as_str()), (300, vec!["two".to_owned()]));
+    assert_eq!(stand.set(&name("independent")), (300, vec!["two".to_owned()]));
 }
 
 #[tokio::test]
 async fn a_hundred_names_cost_one_look_to_add_and_none_to_remove() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    assert_eq!((stand.count("GET"), stand.count("POST")), (1, 100));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
-    assert_eq!((stand.count("GET"), stand.count("DELETE")), (1, 100));
+    assert_eq!(stand.each_way(100).await, (1 + 100, 100), "{:?}", stand.api.requests());
+    assert_eq!((stand.count("GET"), stand.count("POST"), stand.count("DELETE")), (1, 100, 100));
 }
 
 #[tokio::test]
 async fn what_another_process_created_is_looked_for_on_every_page_and_removed() {
     let stand = stand();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
+    let names = names(100);
     for number in 0..900 {
         let other = name(&format!("other{number}"));
-        stand.api.add(stand.id(), other.as_str(), "TXT", 300, "theirs");
+        stand.api.add(&stand.id, other.as_str(), "TXT", 300, "theirs");
     }
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    stand.provider().apply(&stand.zone, &adds).await.unwrap();
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
+    stand.provider().apply(&stand.zone, &adds(&names, "v")).await.unwrap();
     let fresh = stand.provider();
-    fresh.apply(&stand.zone, &removals).await.unwrap();
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    fresh.apply(&stand.zone, &removals(&names, "v")).await.unwrap();
+    assert!(stand.all_hold(&names, &[]));
     assert_eq!(stand.values(&name("other899")), ["theirs"]);
     assert_eq!((stand.count("GET"), stand.count("DELETE")), (4, 100));
 
     // A record that somebody else removed and made anew has another id.
     let here = &names[0];
     fresh.apply(&stand.zone, &[add(here, "v")]).await.unwrap();
-    stand.api.edit(|held| held.zone_mut(stand.id()).unwrap().records.retain(|one| one.name != here.as_str()));
-    stand.api.add(stand.id(), here.as_str(), "TXT", 300, "v");
+    stand.api.edit(|held| held.zone_mut(&stand.id).unwrap().records.retain(|one| one.name != here.as_str()));
+    stand.api.add(&stand.id, here.as_str(), "TXT", 300, "v");
     fresh.apply(&stand.zone, &[remove(here, "v")]).await.unwrap();
     assert!(stand.values(here).is_empty());
 }
@@ -184,28 +145,23 @@ async fn a_ttl_that_was_dropped_is_set_again() {
     let stand = stand();
     stand.api.service().drop_ttls();
     stand.provider().apply(&stand.zone, &[add(&name("here"), "v")]).await.unwrap();
-    assert_eq!(stand.api.txt(stand.id(), name("here").as_str()), (300, vec!["v".to_owned()]));
+    assert_eq!(stand.set(&name("here")), (300, vec!["v".to_owned()]));
 }
 
 #[tokio::test]
 async fn a_zone_without_an_id_is_looked_up_once_and_must_be_one_that_is_served() {
     let stand = stand();
     let provider = stand.provider();
-    let zone = Zone::named(stand.zone.name.clone());
-    for value in ["v", "w"] {
-        provider.apply(&zone, &[add(&name("looked-up"), value)]).await.unwrap();
-    }
-    assert_eq!(stand.values(&name("looked-up")), ["v", "w"]);
+    stand.write_by_name(provider.as_ref()).await;
     assert_eq!(stand.api.count("GET /domains"), 1);
     assert_eq!(provider.zones().await.unwrap(), Listing::Listed(vec![stand.zone.clone()]));
 
-    let strange = Zone::named("other.test".parse().unwrap());
     let there = Fqdn::parse("_acme-challenge.other.test").unwrap();
-    let error = provider.apply(&strange, &[add(&there, "v")]).await.unwrap_err();
+    let error = provider.apply(&named("other.test"), &[add(&there, "v")]).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{error}");
     for (kind, status, words) in [("slave", "active", "secondary"), ("master", "disabled", "`disabled`")] {
         stand.api.service().state(ZONE, kind, status);
-        let error = stand.provider().apply(&zone, &[add(&name("x"), "v")]).await.unwrap_err();
+        let error = stand.provider().apply(&named(ZONE), &[add(&name("x"), "v")]).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Invalid, false), "{error}");
         assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
     }
@@ -214,19 +170,11 @@ async fn a_zone_without_an_id_is_looked_up_once_and_must_be_one_that_is_served()
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated_and_leaves_nothing_behind() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    // The look passes, the creation is carried out and not heard of.
+    let provider = stand.provider();
     let empty = serde_json::json!({ "data": [], "page": 1, "pages": 1, "results": 0 });
-    stand.api.fault(Fault::Instead(dns01_tests::fake_dns_api::Answer::json(200, &empty)));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
-    stand.api.fault(Fault::ReplyLost);
-    provider.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap_err();
-    provider.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap();
-    assert!(stand.values(&here).is_empty());
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(Answer::json(200, &empty))).await;
+    stand.repeat_the_add(provider.as_ref()).await;
+    stand.remove_over_a_lost_reply(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -234,7 +182,7 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
     use ProviderErrorKind as Kind;
     let stand = stand();
     let service = stand.api.service();
-    let reader = service.token(SCOPE, Some(&[(stand.id(), false)]));
+    let reader = service.token(SCOPE, Some(&[(&stand.id, false)]));
     let other = service.token("linodes:read_write", None);
     let blind = service.token(SCOPE, Some(&[]));
     let unknown = Linode::unknown_token(0);
@@ -244,22 +192,14 @@ async fn each_refusal_has_its_kind_and_shows_no_token() {
         (&reader, Kind::Permission, "Unauthorized"),
         (&blind, Kind::NotFound, "Not found"),
     ] {
-        let provider = provider(&stand.api, token);
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(token.as_str()), "{error}");
+        assert_refused(&stand.refusal(stand.with(token).as_ref()).await, kind, words, token);
     }
     let wrong_id = Zone { id: Some("99999".to_owned()), ..stand.zone.clone() };
     let error = stand.provider().apply(&wrong_id, &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
 
-    stand.api.add(stand.id(), ALIASED, "CNAME", 300, "elsewhere.test.");
-    let change = add(&Fqdn::parse(ALIASED).unwrap(), "v");
-    let error = stand.provider().apply(&stand.zone, &[change]).await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (Kind::Conflict, false), "{error}");
-
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, &stand.token).await;
+    stand.refusal_beside_a_cname().await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), &stand.key).await;
 }
 
 #[tokio::test]
@@ -268,31 +208,25 @@ async fn a_token_is_held_against_its_needs() {
     let other = zone(&stand.api, "other.test");
     let other_id = other.id.as_deref().unwrap();
     let service = stand.api.service();
-    let need = ScopeNeed { zone: stand.zone.clone(), name: name("www") };
-    let audit = async |token: &str| {
-        provider(&stand.api, token).audit_scope(std::slice::from_ref(&need)).await.unwrap()
-    };
-    let report = audit(&stand.token).await;
-    assert!(matches!(report, ScopeReport::ExactlyEnough { .. }), "{report:?}");
-    let only = [(stand.id(), true)];
+    let audit = async |token: &str| stand.audit(token, &[stand.need("www")]).await;
+    exactly_enough(audit(&stand.key).await);
+    let only = [(stand.id.as_str(), true)];
     for (token, words) in [
         (service.token("*", Some(&only)), "scope `*`"),
         (service.token("domains:read_write linodes:read_only", Some(&only)), "`linodes:read_only`"),
-        (service.token(SCOPE, Some(&[(stand.id(), true), (other_id, true)])), "`other.test`"),
+        (service.token(SCOPE, Some(&[(&stand.id, true), (other_id, true)])), "`other.test`"),
         (service.token(SCOPE, None), "unrestricted"),
     ] {
-        let report = audit(&token).await;
-        let ScopeReport::MoreThanNeeded { findings } = report else { panic!("{report:?}") };
+        let findings = too_much(audit(&token).await);
         assert!(findings.iter().any(|finding| finding.contains(words)), "{findings:?}");
     }
     for (token, words) in [
         (service.token("domains:read_only", Some(&only)), SCOPE),
         (service.token("linodes:read_only", Some(&only)), SCOPE),
-        (service.token(SCOPE, Some(&[(stand.id(), false)])), "may not edit"),
+        (service.token(SCOPE, Some(&[(&stand.id, false)])), "may not edit"),
         (service.token(SCOPE, Some(&[(other_id, true)])), "does not see"),
     ] {
-        let report = audit(&token).await;
-        let ScopeReport::NotEnough { findings } = report else { panic!("{report:?}") };
+        let findings = too_little(audit(&token).await);
         assert!(findings.iter().any(|finding| finding.contains(words)), "{findings:?}");
     }
 }

@@ -1,47 +1,29 @@
 //! OVHcloud against its fake, which the vendor's own client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors};
-use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport, Settings, TxtValue, Zone, ZoneName,
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, adds, assert_refused, literal, name, named, names, printed_by, removals,
+    remove, too_little, too_much, zone_by_name,
 };
+use super::table;
+use dns01_provider::{DnsProvider, Listing, ProviderErrorKind, Settings, TxtValue, Zone};
 use dns01_provider_ovh::PLUGIN;
 use dns01_tests::fake_dns_api::ovh::{ACTIONS, Keys, Ovh, State, rules};
-use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{Answer, FakeDnsApi, clients};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
+type Stand = super::fake::Stand<Ovh, Keys>;
 
-struct Stand {
-    api: Arc<FakeDnsApi<Ovh>>,
-    zone: Zone,
-    /// What the fake calls it.
-    held: String,
-    keys: Keys,
-}
-
-/// The fake with one zone and keys with the smallest rules for it.
+/// The fake with one zone and keys with the smallest rules for it. What the fake holds is what
+/// is served, not what is held back.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Ovh::new()).unwrap());
-    let held = api.zone(ZONE);
+    let api = FakeDnsApi::start(Ovh::new()).unwrap();
+    let id = api.zone(ZONE);
     let keys = api.service().keys(&rules(ZONE), State::Validated);
-    Stand { api, zone: zone(ZONE), held, keys }
-}
-
-/// A zone, with its name as its id.
-fn zone(name: &str) -> Zone {
-    Zone { name: ZoneName::parse(name).unwrap(), id: Some(name.to_owned()) }
+    Stand::new(api, id, keys, provider).known_as(ZONE)
 }
 
 fn settings(api: &FakeDnsApi<Ovh>) -> Settings {
     Settings::default().with("endpoint", format!("{}/1.0", api.url()))
-}
-
-fn literal(secret: &str) -> serde_json::Value {
-    serde_json::json!({ "literal": secret })
 }
 
 /// The plugin, configured as `dns01.toml` would.
@@ -62,15 +44,6 @@ fn account(api: &FakeDnsApi<Ovh>, (id, secret): &(String, String)) -> Arc<dyn Dn
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.keys)
-    }
-
-    /// What is served, which is not what is held back.
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(&self.held, name.as_str()).1
-    }
-
     fn count(&self, what: &str) -> usize {
         self.api.requests().iter().filter(|line| line.starts_with(what)).count()
     }
@@ -78,34 +51,21 @@ impl Stand {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_ovhs_fake() {
-    let Stand { api, zone, held, .. } = stand();
-    let sub_zone = self::zone(&format!("sub.{ZONE}"));
-    let _held = api.zone(sub_zone.name.as_str());
-    api.add(&held, ALIASED, "CNAME", 300, "elsewhere.test.");
-    let both = [rules(ZONE), rules(sub_zone.name.as_str())].concat();
-    let keys = api.service().keys(&both, State::Validated);
-    let wrong = Keys { secret: "wrong-secret-of-nobody".to_owned(), ..keys.clone() };
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    // Bare values are what older tools wrote.
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    let both = [rules(ZONE), rules(SUB_ZONE)].concat();
+    stand.key = stand.api.service().keys(&both, State::Validated);
+    let run = Run {
+        sub_zone: zone_by_name(&stand.api, SUB_ZONE),
+        wrong: Keys { secret: "wrong-secret-of-nobody".to_owned(), ..stand.key.clone() },
+        stand,
+        busy,
         listing: "GET /1.0/domain/zone",
+        // Bare values are what older tools wrote.
         forms: &[TxtValue::presentation, TxtValue::to_string],
     };
-    let secrets =
-        [&keys.secret, &keys.consumer, &keys.application, &wrong.secret].map(|one| one.as_str().into());
-    let subject = Subject::new("ovh", provider(&api, &keys), zone)
-        .with_peer("strict fake, proven by ovh 1.2.0 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.keys)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets(secrets);
-    table::assert_all_kept(&subject).await;
+    let keys = &run.stand.key;
+    let secrets = [keys.secret.as_str(), &keys.consumer, &keys.application, &run.wrong.secret];
+    table::assert_all_kept(&run.proven_by("ovh 1.2.0", "ovh", &secrets)).await;
 }
 
 /// The vendor's Python client adds two values, lists them and removes one, with signed requests
@@ -152,7 +112,7 @@ for attempt in (lambda: signed.delete(f"{at}/record/{one['id']}"),
     let Some(python) = clients("the proof of OVH's fake by the vendor's client") else { return };
     let stand = stand();
     let (id, secret) = stand.api.service().account(&[ZONE], &ACTIONS);
-    let keys = &stand.keys;
+    let keys = &stand.key;
     let arguments = [&*stand.api.url(), ZONE, &keys.application, &keys.secret, &keys.consumer, &id, &secret];
     let lines = printed_by(&python, SCRIPT, &arguments, &[("OAUTHLIB_INSECURE_TRANSPORT", "1")]);
     assert_eq!(
@@ -181,20 +141,18 @@ for attempt in (lambda: signed.delete(f"{at}/record/{one['id']}"),
 async fn a_hundred_names_cost_two_calls_each_to_add_and_one_to_remove() {
     let stand = stand();
     let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
+    let names = names(100);
+    provider.apply(&stand.zone, &adds(&names, "v")).await.unwrap();
     let refreshes = || stand.count(&format!("POST /1.0/domain/zone/{ZONE}/refresh"));
     assert_eq!(refreshes(), 1);
     // Those that begin at the same time may all ask for the time.
     let clocks = stand.count("GET /1.0/auth/time");
     assert!((1..=4).contains(&clocks), "{clocks}");
     assert_eq!(stand.api.requests().len(), clocks + 200 + 1);
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
+    assert!(stand.all_hold(&names, &["v"]));
+    provider.apply(&stand.zone, &removals(&names, "v")).await.unwrap();
     assert_eq!((stand.api.requests().len(), refreshes()), (clocks + 201 + 101, 2));
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert!(stand.all_hold(&names, &[]));
 }
 
 #[tokio::test]
@@ -204,7 +162,7 @@ async fn another_process_removes_what_one_made_and_nothing_that_only_looks_alike
     stand.provider().apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
     // `_` is a joker in the service's filters.
     let alike = here.as_str().replacen('_', "x", 1);
-    stand.api.add(&stand.held, &alike, "TXT", 300, "v");
+    stand.api.add(&stand.id, &alike, "TXT", 300, "v");
     let other = stand.provider();
     assert_eq!(
         other.values(&stand.zone, &here).await.unwrap(),
@@ -212,7 +170,7 @@ async fn another_process_removes_what_one_made_and_nothing_that_only_looks_alike
     );
     other.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap();
     assert!(stand.values(&here).is_empty());
-    assert_eq!(stand.api.txt(&stand.held, &alike).1, ["v"]);
+    assert_eq!(stand.api.txt(&stand.id, &alike).1, ["v"]);
 }
 
 #[tokio::test]
@@ -222,7 +180,7 @@ async fn a_record_that_went_behind_our_back_is_success_and_its_twins_go_too() {
     provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
     stand.api.edit(|held| held.zones[0].records.clear());
     for _ in 0..2 {
-        stand.api.add(&stand.held, here.as_str(), "TXT", 300, "v");
+        stand.api.add(&stand.id, here.as_str(), "TXT", 300, "v");
     }
     provider.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap();
     assert!(stand.values(&here).is_empty());
@@ -247,14 +205,11 @@ async fn what_was_not_published_is_published_by_the_repetition() {
 #[tokio::test]
 async fn a_lost_reply_doubles_no_record() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    provider.values(&stand.zone, &here).await.unwrap();
-    stand.api.fault(Fault::Instead(Answer::json(200, &serde_json::json!([]))));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
+    let provider = stand.provider();
+    provider.values(&stand.zone, &name("lost")).await.unwrap();
+    let empty = Answer::json(200, &serde_json::json!([]));
+    stand.lose_the_reply_to_an_add(provider.as_ref(), Some(empty)).await;
+    stand.repeat_the_add(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -274,11 +229,12 @@ async fn the_services_clock_is_followed_and_tokens_are_fetched_anew() {
     assert_eq!(stand.count("POST /auth/oauth2/token"), 1);
     stand.api.service().end_tokens();
     account.apply(&stand.zone, &[add(&here, "d")]).await.unwrap();
+    assert_eq!(stand.count("POST /auth/oauth2/token"), 2);
     let token = stand.api.service().tokens().pop().unwrap();
     let made = (PLUGIN.build)(settings(&stand.api).with("access_token", literal(&token))).unwrap();
     made.apply(&stand.zone, &[add(&here, "e")]).await.unwrap();
     assert_eq!(stand.values(&here), ["a", "b", "c", "d", "e"]);
-    assert_eq!(made.zones().await.unwrap(), Listing::Listed(vec![Zone::named(stand.zone.name.clone())]));
+    assert_eq!(made.zones().await.unwrap(), Listing::Listed(vec![named(ZONE)]));
     assert_eq!(provider.zones().await.unwrap(), Listing::NotAvailable);
 }
 
@@ -288,35 +244,27 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     let stand = stand();
     let service = stand.api.service();
     let keys = |change: fn(&mut Keys)| {
-        let mut keys = stand.keys.clone();
+        let mut keys = stand.key.clone();
         change(&mut keys);
-        provider(&stand.api, &keys)
+        stand.with(&keys)
     };
+    let ruled = |zone: &str, state| stand.with(&service.keys(&rules(zone), state));
     let wrong = account(&stand.api, &("EU.nobody".to_owned(), "hunter2-secret".to_owned()));
     let narrow = account(&stand.api, &service.account(&[ZONE], &ACTIONS[..1]));
     for (provider, kind, words) in [
         (keys(|keys| keys.secret = "hunter2-secret".to_owned()), Kind::Auth, "INVALID_SIGNATURE"),
         (keys(|keys| keys.application = "hunter2-secret".to_owned()), Kind::Auth, "INVALID_KEY"),
         (keys(|keys| keys.consumer = "hunter2-secret".to_owned()), Kind::Auth, "INVALID_CREDENTIAL"),
-        (provider(&stand.api, &service.keys(&rules(ZONE), State::Pending)), Kind::Auth, "NOT_CREDENTIAL"),
-        (provider(&stand.api, &service.keys(&rules(ZONE), State::Expired)), Kind::Auth, "NOT_CREDENTIAL"),
-        (
-            provider(&stand.api, &service.keys(&rules("other.test"), State::Validated)),
-            Kind::Permission,
-            "NOT_GRANTED_CALL",
-        ),
+        (ruled(ZONE, State::Pending), Kind::Auth, "NOT_CREDENTIAL"),
+        (ruled(ZONE, State::Expired), Kind::Auth, "NOT_CREDENTIAL"),
+        (ruled("other.test", State::Validated), Kind::Permission, "NOT_GRANTED_CALL"),
         (wrong, Kind::Auth, "invalid_client"),
         (narrow, Kind::Permission, "dnsZone:apiovh:record/create"),
     ] {
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        assert_refused(&stand.refusal(provider.as_ref()).await, kind, words, "hunter2");
     }
-    let all = provider(
-        &stand.api,
-        &service.keys(&[("GET", "/*".to_owned()), ("POST", "/*".to_owned())], State::Validated),
-    );
+    let everything = ["GET", "POST"].map(|method| (method, "/*".to_owned()));
+    let all = stand.with(&service.keys(&everything, State::Validated));
     for wrong in ["absent.test", "../me", ""] {
         let wrong_id = Zone { id: Some(wrong.to_owned()), ..stand.zone.clone() };
         let error = all.apply(&wrong_id, &[add(&name("x"), "v")]).await.unwrap_err();
@@ -327,7 +275,7 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     // Half of a long list is none; half of an empty one would be.
     let values: Vec<_> = (0..4).map(|number| add(&name("trouble"), &format!("v{number}"))).collect();
     provider.apply(&stand.zone, &values).await.unwrap();
-    troubles_are_clear_errors(&stand.api, provider.as_ref(), &stand.zone, &stand.keys.secret).await;
+    stand.troubles_are_clear_errors(provider.as_ref(), &stand.key.secret).await;
 }
 
 #[tokio::test]
@@ -335,30 +283,26 @@ async fn an_audit_tells_wide_and_narrow_credentials_apart() {
     let stand = stand();
     let _other = stand.api.zone("other.test");
     let service = stand.api.service();
-    let needs = [ScopeNeed { zone: stand.zone.clone(), name: name("a") }];
-    let more = |report: ScopeReport| match report {
-        ScopeReport::MoreThanNeeded { findings } => findings,
-        other => panic!("{other:?}"),
-    };
-    let smallest = more(stand.provider().audit_scope(&needs).await.unwrap());
+    let needs = [stand.need("a")];
+    let audit =
+        async |rules: &[(&str, String)]| stand.audit(&service.keys(rules, State::Validated), &needs).await;
+    let smallest = too_much(stand.audit(&stand.key, &needs).await);
     assert_eq!(smallest.len(), 2, "the zone itself, and that it works from everywhere: {smallest:?}");
     let wide = [rules(ZONE), vec![("PUT", "/*".to_owned())]].concat();
-    let wide =
-        more(provider(&stand.api, &service.keys(&wide, State::Validated)).audit_scope(&needs).await.unwrap());
+    let wide = too_much(audit(&wide).await);
     assert!(wide.iter().any(|finding| finding.contains("PUT `/*`")), "{wide:?}");
-    let lacking = provider(&stand.api, &service.keys(&rules(ZONE)[..3], State::Validated));
-    let ScopeReport::NotEnough { findings } = lacking.audit_scope(&needs).await.unwrap() else {
-        panic!("no refresh")
-    };
+    let findings = too_little(audit(&rules(ZONE)[..3]).await);
     assert!(findings[0].contains("refresh"), "{findings:?}");
 
-    let by = |zones: &[&str], actions: &[&str]| account(&stand.api, &service.account(zones, actions));
-    assert_eq!(more(by(&[ZONE], &ACTIONS).audit_scope(&needs).await.unwrap()).len(), 1);
+    let by = async |zones: &[&str], actions: &[&str]| {
+        let account = account(&stand.api, &service.account(zones, actions));
+        account.audit_scope(&needs).await.unwrap()
+    };
+    assert_eq!(too_much(by(&[ZONE], &ACTIONS).await).len(), 1);
     let wide = [&ACTIONS[..], &["dnsZone:apiovh:reset"]].concat();
-    let wide = more(by(&[ZONE, "other.test"], &wide).audit_scope(&needs).await.unwrap()).join("; ");
+    let wide = too_much(by(&[ZONE, "other.test"], &wide).await).join("; ");
     assert!(wide.contains("reset") && wide.contains("`other.test`"), "{wide}");
-    let report = by(&[ZONE], &ACTIONS[1..]).audit_scope(&needs).await.unwrap();
-    let ScopeReport::NotEnough { findings } = report else { panic!("no record/get") };
+    let findings = too_little(by(&[ZONE], &ACTIONS[1..]).await);
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(stand.api.requests().iter().all(|line| !line.contains("/record")), "an audit touches no record");
 }

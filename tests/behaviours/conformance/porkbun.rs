@@ -1,42 +1,36 @@
 //! Porkbun against its fake, which an independent client has proven.
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, assert_refused, literal, name, named, names, printed_by, remove, too_little,
+    too_much, zone,
+};
 use super::table;
-use dns01_provider::conformance::{Promise, Subject, Verdict};
+use dns01_provider::conformance::{Promise, Verdict};
 use dns01_provider::{
-    Credential, CredentialName, DnsProvider, Fqdn, Listing, ProviderErrorKind, ScopeNeed, ScopeReport,
-    Settings, TxtValue, Zone,
+    Credential, CredentialName, DnsProvider, Listing, ProviderErrorKind, Settings, TxtValue,
 };
 use dns01_provider_porkbun::PLUGIN;
 use dns01_tests::fake_dns_api::porkbun::Porkbun;
-use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
+use dns01_tests::fake_dns_api::{FakeDnsApi, clients};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
-
 type Keys = (String, String);
 
-struct Stand {
-    api: Arc<FakeDnsApi<Porkbun>>,
-    zone: Zone,
-    keys: Keys,
-}
+type Stand = super::fake::Stand<Porkbun, Keys>;
 
 /// The fake with one domain and keys for it.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Porkbun::new()).unwrap());
-    let zone = zone(&api, ZONE);
+    let api = FakeDnsApi::start(Porkbun::new()).unwrap();
+    let id = api.zone(ZONE);
     let keys = api.service().keys(Some(&[ZONE]));
-    Stand { api, zone, keys }
+    Stand::new(api, id, keys, provider)
 }
 
 fn settings(api: &FakeDnsApi<Porkbun>, keys: &Keys) -> Settings {
-    let secret = |text: &str| serde_json::json!({ "literal": text });
     Settings::default()
-        .with("api_key", secret(&keys.0))
-        .with("secret_api_key", secret(&keys.1))
+        .with("api_key", literal(&keys.0))
+        .with("secret_api_key", literal(&keys.1))
         .with("base_url", api.url())
 }
 
@@ -46,14 +40,6 @@ fn provider(api: &FakeDnsApi<Porkbun>, keys: &Keys) -> Arc<dyn DnsProvider> {
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.keys)
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        self.api.txt(self.zone.id.as_deref().unwrap(), name.as_str()).1
-    }
-
     /// Requests since `before`, without the domain.
     fn since(&self, before: usize) -> Vec<String> {
         let short = |line: &String| line.replace(&format!("/{ZONE}"), "");
@@ -63,30 +49,20 @@ impl Stand {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_porkbuns_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    api.add(zone.id.as_deref().unwrap(), ALIASED, "CNAME", 600, "elsewhere.test.");
-    let keys = api.service().keys(Some(&[ZONE, sub_zone.name.as_str()]));
-    let wrong = Porkbun::unknown_keys(0);
-
-    let busy = stand();
-    busy.api.limit(0, Duration::from_secs(300));
-
-    // Other tools may write a value with its quotes.
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let (mut stand, busy) = (stand(), stand().refusing_all());
+    stand.key = stand.api.service().keys(Some(&[ZONE, SUB_ZONE]));
+    let run = Run {
+        sub_zone: zone(&stand.api, SUB_ZONE),
+        stand,
+        wrong: Porkbun::unknown_keys(0),
+        busy,
         listing: "GET /domain/listAll",
+        // Other tools may write a value with its quotes.
         forms: &[TxtValue::to_string, TxtValue::presentation],
     };
-    let subject = Subject::new("porkbun", provider(&api, &keys), zone)
-        .with_peer("strict fake, proven by pkb_client 2.3.1 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.keys)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets([keys.0, keys.1, wrong.0, wrong.1].map(secrecy::SecretString::from));
-    let report = table::assert_kept(&subject).await;
+    let (keys, wrong) = (&run.stand.key, &run.wrong);
+    let secrets = [keys.0.as_str(), &keys.1, &wrong.0, &wrong.1];
+    let report = table::assert_kept(&run.proven_by("pkb_client 2.3.1", "porkbun", &secrets)).await;
     for promise in Promise::ALL.into_iter().filter(|promise| *promise != Promise::FullBatch) {
         assert_eq!(report.verdict(promise), &Verdict::Kept, "nothing is left out: {promise}");
     }
@@ -127,7 +103,7 @@ for attempt in (lambda: client.create_dns_record(zone, DNSRecordType.TXT, "two",
     let Some(python) = clients("the proof of Porkbun's fake by pkb_client") else { return };
     let stand = stand();
     let url = stand.api.url();
-    let arguments = [url.as_str(), &stand.keys.0, &stand.keys.1, ZONE, "_acme-challenge.independent"];
+    let arguments = [url.as_str(), &stand.key.0, &stand.key.1, ZONE, "_acme-challenge.independent"];
     let lines = printed_by(&python, SCRIPT, &arguments, &[]);
     let at = "_acme-challenge.independent.example.test";
     assert_eq!(
@@ -152,16 +128,16 @@ for attempt in (lambda: client.create_dns_record(zone, DNSRecordType.TXT, "two",
 async fn a_value_costs_one_request_to_add_and_one_to_remove() {
     let stand = stand();
     let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..100).map(|number| name(&format!("host{number}"))).collect();
+    let names = names(100);
     for name in &names {
         provider.apply(&stand.zone, &[add(name, "v")]).await.unwrap();
     }
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
+    assert!(stand.all_hold(&names, &["v"]));
     assert_eq!(stand.api.requests().len(), 100);
     for name in &names {
         provider.apply(&stand.zone, &[remove(name, "v")]).await.unwrap();
     }
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert!(stand.all_hold(&names, &[]));
     assert_eq!(stand.api.requests().len(), 200, "{:?}", stand.since(100));
 }
 
@@ -177,9 +153,8 @@ async fn what_another_process_created_is_looked_for_and_removed() {
 
     // A record that somebody else removed and made anew has another id.
     fresh.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    let id = stand.zone.id.clone().unwrap();
-    stand.api.edit(|held| held.zone_mut(&id).unwrap().records.clear());
-    stand.api.add(&id, here.as_str(), "TXT", 600, "v");
+    stand.api.edit(|held| held.zone_mut(&stand.id).unwrap().records.clear());
+    stand.api.add(&stand.id, here.as_str(), "TXT", 600, "v");
     fresh.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap();
     assert!(stand.values(&here).is_empty());
 }
@@ -188,8 +163,7 @@ async fn what_another_process_created_is_looked_for_and_removed() {
 async fn a_list_by_name_that_is_about_other_names_is_not_believed() {
     let stand = stand();
     let (here, there) = (name("here"), name("there"));
-    let id = stand.zone.id.clone().unwrap();
-    stand.api.add(&id, there.as_str(), "TXT", 600, "v");
+    stand.api.add(&stand.id, there.as_str(), "TXT", 600, "v");
     stand.provider().apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
     stand.api.service().odd_lists();
     let fresh = stand.provider();
@@ -203,16 +177,10 @@ async fn a_list_by_name_that_is_about_other_names_is_not_believed() {
 #[tokio::test]
 async fn a_lost_reply_may_be_repeated_and_leaves_nothing_behind() {
     let stand = stand();
-    let (provider, here) = (stand.provider(), name("lost"));
-    stand.api.fault(Fault::ReplyLost);
-    let error = provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap_err();
-    assert!(error.is_retryable(), "{error}");
-    provider.apply(&stand.zone, &[add(&here, "v")]).await.unwrap();
-    assert_eq!(stand.values(&here), ["v"]);
-    stand.api.fault(Fault::ReplyLost);
-    provider.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap_err();
-    provider.apply(&stand.zone, &[remove(&here, "v")]).await.unwrap();
-    assert!(stand.values(&here).is_empty());
+    let provider = stand.provider();
+    stand.lose_the_reply_to_an_add(provider.as_ref(), None).await;
+    stand.repeat_the_add(provider.as_ref()).await;
+    stand.remove_over_a_lost_reply(provider.as_ref()).await;
 }
 
 #[tokio::test]
@@ -224,23 +192,16 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     for (keys, kind, words) in
         [(&unknown, Kind::Auth, "INVALID_API_KEYS_001"), (&elsewhere, Kind::Permission, "not allowed")]
     {
-        let provider = provider(&stand.api, keys);
-        let error = provider.apply(&stand.zone, &[add(&name("refused"), "v")]).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
-        assert!(!format!("{error} {error:?}").contains(&keys.0[20..]), "{error}");
+        let error = stand.refusal(stand.with(keys).as_ref()).await;
+        assert_refused(&error, kind, words, &keys.0[20..]);
     }
 
-    let below = Zone::named(name("x").parent().unwrap().as_str().parse().unwrap());
+    let below = named(name("x").parent().unwrap().as_str());
     let error = stand.provider().apply(&below, &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
     assert!(error.hint().unwrap().contains("registered domain"));
 
-    let id = stand.zone.id.as_deref().unwrap();
-    stand.api.add(id, ALIASED, "CNAME", 600, "elsewhere.test.");
-    let change = add(&Fqdn::parse(ALIASED).unwrap(), "v");
-    let error = stand.provider().apply(&stand.zone, &[change]).await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (Kind::Conflict, false), "{error}");
+    stand.refusal_beside_a_cname().await;
 
     stand.api.service().opt_out(ZONE);
     let error = stand.provider().apply(&stand.zone, &[add(&name("x"), "v")]).await.unwrap_err();
@@ -248,30 +209,25 @@ async fn each_refusal_has_its_kind_and_shows_no_key() {
     assert!(error.hint().unwrap().contains("API access"), "{error}");
 
     let free = self::stand();
-    troubles_are_clear_errors(&free.api, free.provider().as_ref(), &free.zone, &free.keys.1).await;
+    free.troubles_are_clear_errors(free.provider().as_ref(), &free.key.1).await;
 }
 
 #[tokio::test]
 async fn a_key_is_held_against_its_needs_and_nothing_is_created() {
     let stand = stand();
     let other = zone(&stand.api, "other.test");
-    let need = ScopeNeed { zone: stand.zone.clone(), name: name("www") };
-    let audit = async |keys: &Keys| {
-        provider(&stand.api, keys).audit_scope(std::slice::from_ref(&need)).await.unwrap()
-    };
-    let ScopeReport::MoreThanNeeded { findings } = audit(&stand.keys).await else { panic!("never exact") };
+    let audit = async |keys: &Keys| stand.audit(keys, &[stand.need("www")]).await;
+    let findings = too_much(audit(&stand.key).await);
     assert!(findings.len() == 1 && findings[0].contains("every record of `example.test`"), "{findings:?}");
     let all = stand.api.service().keys(None);
-    let ScopeReport::MoreThanNeeded { findings } = audit(&all).await else { panic!("never exact") };
+    let findings = too_much(audit(&all).await);
     assert!(findings.iter().any(|finding| finding.contains(other.name.as_str())), "{findings:?}");
     let strange = stand.api.service().keys(Some(&["other.test"]));
-    let report = audit(&strange).await;
-    assert!(matches!(report, ScopeReport::NotEnough { .. }), "{report:?}");
+    too_little(audit(&strange).await);
     assert!(stand.api.edit(|held| held.zones.iter().all(|zone| zone.records.is_empty())));
 
-    let zones = provider(&stand.api, &all).zones().await.unwrap();
-    let named = [&stand.zone, &other].map(|zone| Zone::named(zone.name.clone()));
-    assert_eq!(zones, Listing::Listed(named.to_vec()));
+    let zones = stand.with(&all).zones().await.unwrap();
+    assert_eq!(zones, Listing::Listed([ZONE, "other.test"].map(named).to_vec()));
 }
 
 /// Real time: one request a second, also of those that one call makes.
@@ -280,8 +236,8 @@ async fn the_pace_that_the_service_asks_for_is_kept() {
     let stand = stand();
     stand.api.service().throttle();
     let here = name("paced");
-    stand.api.add(stand.zone.id.as_deref().unwrap(), here.as_str(), "TXT", 600, "v");
-    let provider = (PLUGIN.build)(settings(&stand.api, &stand.keys)).unwrap();
+    stand.api.add(&stand.id, here.as_str(), "TXT", 600, "v");
+    let provider = (PLUGIN.build)(settings(&stand.api, &stand.key)).unwrap();
     let credential = Credential::new(CredentialName::parse("porkbun").unwrap(), provider);
     let begun = Instant::now();
     // Refused as identical, then looked for.

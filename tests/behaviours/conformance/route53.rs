@@ -3,37 +3,29 @@
 mod moto;
 mod sessions;
 
-use super::fake::{Memory, ZONE, add, name, printed_by, remove, troubles_are_clear_errors, zone};
-use super::table;
-use dns01_provider::conformance::Subject;
-use dns01_provider::{
-    DnsProvider, Fqdn, Listing, ProviderError, ProviderErrorKind, Published, ScopeNeed, ScopeReport,
-    Settings, TxtValue, Zone, ZoneName,
+use super::fake::{
+    Run, SUB_ZONE, ZONE, add, adds, assert_refused, exactly_enough, literal, name, named, printed_by,
+    removals, remove, too_little, too_much, zone,
 };
+use super::table;
+use dns01_provider::{DnsProvider, Fqdn, Listing, ProviderErrorKind, Published, Settings, TxtValue, Zone};
 use dns01_provider_route53::PLUGIN;
 use dns01_tests::fake_dns_api::route53::{Key, Route53, Statement};
 use dns01_tests::fake_dns_api::{FakeDnsApi, Fault, clients};
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A name in the zone where a CNAME stands.
-const ALIASED: &str = "_acme-challenge.aliased.example.test";
 /// What is needed of one zone, whatever the names.
 const ACTIONS: [&str; 3] = ["ListResourceRecordSets", "ChangeResourceRecordSets", "GetChange"];
 
-struct Stand {
-    api: Arc<FakeDnsApi<Route53>>,
-    zone: Zone,
-    key: Key,
-}
+type Stand = super::fake::Stand<Route53, Key>;
 
 /// The fake with one zone and a temporary key that may write in it and list no zone.
 fn stand() -> Stand {
-    let api = Arc::new(FakeDnsApi::start(Route53::new()).unwrap());
-    let zone = zone(&api, ZONE);
-    let key = api.service().temporary_key(&[Statement::of(&ACTIONS).in_zone(zone.id.as_deref().unwrap())]);
-    Stand { api, zone, key }
+    let api = FakeDnsApi::start(Route53::new()).unwrap();
+    let id = api.zone(ZONE);
+    let key = api.service().temporary_key(&[Statement::of(&ACTIONS).in_zone(&id)]);
+    Stand::new(api, id, key, provider)
 }
 
 /// The address that clients are given: they add the version themselves.
@@ -45,10 +37,10 @@ fn endpoint(api: &FakeDnsApi<Route53>) -> String {
 fn settings(api: &FakeDnsApi<Route53>, key: &Key) -> Settings {
     let settings = Settings::default()
         .with("endpoint_url", endpoint(api))
-        .with("access_key_id", json!({ "literal": key.id }))
-        .with("secret_access_key", json!({ "literal": key.secret }));
+        .with("access_key_id", literal(&key.id))
+        .with("secret_access_key", literal(&key.secret));
     match &key.token {
-        Some(token) => settings.with("session_token", json!({ "literal": token })),
+        Some(token) => settings.with("session_token", literal(token)),
         None => settings,
     }
 }
@@ -58,22 +50,11 @@ fn provider(api: &FakeDnsApi<Route53>, key: &Key) -> Arc<dyn DnsProvider> {
 }
 
 impl Stand {
-    fn provider(&self) -> Arc<dyn DnsProvider> {
-        provider(&self.api, &self.key)
-    }
-
-    fn id(&self) -> &str {
-        self.zone.id.as_deref().unwrap()
-    }
-
-    fn values(&self, name: &Fqdn) -> Vec<String> {
-        let mut values = self.api.txt(self.id(), name.as_str()).1;
-        values.sort();
+    /// The values in no order, as the service has them.
+    fn sorted(&self, name: &Fqdn) -> Vec<String> {
+        let mut values = self.values(name);
+        values.sort_unstable();
         values
-    }
-
-    async fn refusal(&self, provider: &dyn DnsProvider) -> ProviderError {
-        provider.apply(&self.zone, &[add(&name("refused"), "v")]).await.unwrap_err()
     }
 }
 
@@ -86,32 +67,22 @@ fn in_two(value: &TxtValue) -> String {
 
 #[tokio::test]
 async fn the_promises_are_kept_at_route_53s_fake() {
-    let Stand { api, zone, .. } = stand();
-    let sub_zone = super::fake::zone(&api, &format!("sub.{ZONE}"));
-    let ids = [&zone, &sub_zone].map(|zone| zone.id.clone().unwrap());
-    api.add(&ids[0], ALIASED, "CNAME", 300, "elsewhere.test.");
-    let both = Statement::of(&ACTIONS).in_zone(&ids[0]).in_zone(&ids[1]);
-    let key = api.service().temporary_key(&[both]);
-    let wrong = Key { secret: "not/the+secret+of+this+key".to_owned(), ..key.clone() };
-
-    let busy = stand();
+    let (mut stand, busy) = (stand(), stand());
     busy.api.service().throttle(usize::MAX);
-
-    let memory = Memory {
-        api: Arc::clone(&api),
+    let sub_zone = zone(&stand.api, SUB_ZONE);
+    let both = Statement::of(&ACTIONS).in_zone(&stand.id).in_zone(sub_zone.id.as_deref().unwrap());
+    stand.key = stand.api.service().temporary_key(&[both]);
+    let run = Run {
+        wrong: Key { secret: "not/the+secret+of+this+key".to_owned(), ..stand.key.clone() },
+        stand,
+        sub_zone,
+        busy,
         listing: "GET /hostedzonesbyname",
         forms: &[TxtValue::presentation, in_two],
     };
-    let secrets = [&key.secret, key.token.as_ref().unwrap(), &wrong.secret];
-    let subject = Subject::new("route53", provider(&api, &key), zone)
-        .with_peer("strict fake, proven by boto3 1.44.5 (PyPI)")
-        .with_sub_zone(sub_zone)
-        .with_observer(Arc::new(memory))
-        .with_wrong_token(Ok(provider(&api, &wrong)))
-        .with_rate_limited(Ok(provider(&busy.api, &busy.key)))
-        .with_forbidden(Fqdn::parse(ALIASED).unwrap())
-        .with_secrets(secrets.map(|secret| secret.as_str().into()));
-    table::assert_all_kept(&subject).await;
+    let key = &run.stand.key;
+    let secrets = [key.secret.as_str(), key.token.as_deref().unwrap(), &run.wrong.secret];
+    table::assert_all_kept(&run.proven_by("boto3 1.44.5", "route53", &secrets)).await;
 }
 
 /// boto3 finds the zone, adds two values, lists them and removes one; what it sees and what the
@@ -164,7 +135,7 @@ for attempt in (lambda: send(change("CREATE", '"three"')),
 "#;
     let Some(python) = clients("the proof of Route 53's fake by boto3") else { return };
     let stand = stand();
-    let id = stand.id();
+    let id = stand.id.as_str();
     let key = stand.api.service().key(&[
         Statement::of(&["ListHostedZonesByName", "GetChange"]),
         Statement::of(&["ListResourceRecordSets", "ChangeResourceRecordSets"]).in_zone(id).in_zone("Z0"),
@@ -206,22 +177,13 @@ for attempt in (lambda: send(change("CREATE", '"three"')),
                 .to_owned(),
         ]
     );
-    assert_eq!(stand.values(&here), ["two"]);
+    assert_eq!(stand.sorted(&here), ["two"]);
 }
 
 #[tokio::test]
 async fn two_hundred_names_cost_two_requests_each_way() {
     let stand = stand();
-    let provider = stand.provider();
-    let names: Vec<Fqdn> = (0..200).map(|number| name(&format!("host{number}"))).collect();
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
-    provider.apply(&stand.zone, &adds).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 2, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name) == ["v"]));
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.api.requests().len(), 4, "{:?}", stand.api.requests());
-    assert!(names.iter().all(|name| stand.values(name).is_empty()));
+    assert_eq!(stand.each_way(200).await, (2, 2), "{:?}", stand.api.requests());
 }
 
 /// Pages are read where names are wanted, and no others.
@@ -229,25 +191,23 @@ async fn two_hundred_names_cost_two_requests_each_way() {
 async fn in_a_large_zone_only_the_pages_that_matter_are_read() {
     let stand = stand();
     for number in 0..2000 {
-        stand.api.add(stand.id(), &format!("h{number:0>4}.{ZONE}"), "A", 300, "192.0.2.1");
+        stand.api.add(&stand.id, &format!("h{number:0>4}.{ZONE}"), "A", 300, "192.0.2.1");
     }
     // `-` sorts before the dot: names below `h1000-x` come before those below `h1000`.
     let names = ["h0000", "h0001", "h1000-x", "h1000", "h1999"].map(name);
     let foreign = format!("_acme-challenge.h1000.{ZONE}");
-    stand.api.add(stand.id(), &foreign, "TXT", 300, "theirs");
+    stand.api.add(&stand.id, &foreign, "TXT", 300, "theirs");
     stand.api.edit(|held| {
-        let zone = held.zone_mut(stand.id()).unwrap();
+        let zone = held.zone_mut(&stand.id).unwrap();
         zone.records.last_mut().unwrap().form = "\"theirs\"".to_owned();
     });
-    let adds: Vec<_> = names.iter().map(|name| add(name, "v")).collect();
     let provider = stand.provider();
-    provider.apply(&stand.zone, &adds).await.unwrap();
+    provider.apply(&stand.zone, &adds(&names, "v")).await.unwrap();
     assert_eq!(stand.api.requests().len(), 3 + 1, "{:?}", stand.api.requests());
-    assert_eq!(stand.values(&names[3]), ["theirs", "v"]);
-    let removals: Vec<_> = names.iter().map(|name| remove(name, "v")).collect();
-    provider.apply(&stand.zone, &removals).await.unwrap();
-    assert_eq!(stand.values(&names[3]), ["theirs"]);
-    assert!(names.iter().filter(|name| name.as_str() != foreign).all(|name| stand.values(name).is_empty()));
+    assert_eq!(stand.sorted(&names[3]), ["theirs", "v"]);
+    provider.apply(&stand.zone, &removals(&names, "v")).await.unwrap();
+    assert_eq!(stand.sorted(&names[3]), ["theirs"]);
+    assert!(names.iter().filter(|name| name.as_str() != foreign).all(|name| stand.sorted(name).is_empty()));
 }
 
 #[tokio::test]
@@ -258,23 +218,23 @@ async fn what_another_writer_adds_meanwhile_is_kept_in_either_form_of_the_refusa
         stand.api.service().second_form(second_form);
         let (fresh, standing) =
             (name(&format!("fresh-{second_form}")), name(&format!("standing-{second_form}")));
-        stand.api.service().meddle(stand.id(), fresh.as_str(), "theirs");
+        stand.api.service().meddle(&stand.id, fresh.as_str(), "theirs");
         provider.apply(&stand.zone, &[add(&fresh, "ours")]).await.unwrap();
-        assert_eq!(stand.values(&fresh), ["ours", "theirs"]);
+        assert_eq!(stand.sorted(&fresh), ["ours", "theirs"]);
 
         provider.apply(&stand.zone, &[add(&standing, "old")]).await.unwrap();
-        stand.api.service().meddle(stand.id(), standing.as_str(), "theirs");
+        stand.api.service().meddle(&stand.id, standing.as_str(), "theirs");
         provider.apply(&stand.zone, &[add(&standing, "ours"), remove(&standing, "old")]).await.unwrap();
-        assert_eq!(stand.values(&standing), ["ours", "theirs"]);
+        assert_eq!(stand.sorted(&standing), ["ours", "theirs"]);
 
         // One who never stops is waited for by the layer above.
         let contested = name(&format!("contested-{second_form}"));
         for number in 0..4 {
-            stand.api.service().meddle(stand.id(), contested.as_str(), &format!("theirs-{number}"));
+            stand.api.service().meddle(&stand.id, contested.as_str(), &format!("theirs-{number}"));
         }
         let error = provider.apply(&stand.zone, &[add(&contested, "ours")]).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Conflict, true), "{error}");
-        assert_eq!(stand.values(&contested).len(), 4);
+        assert_eq!(stand.sorted(&contested).len(), 4);
     }
 }
 
@@ -282,8 +242,8 @@ async fn what_another_writer_adds_meanwhile_is_kept_in_either_form_of_the_refusa
 async fn beside_sets_with_identifiers_nothing_is_written_and_the_way_out_is_told() {
     let stand = stand();
     let (provider, here) = (stand.provider(), name("shared"));
-    stand.api.service().add_identified(stand.id(), here.as_str(), "one", "\"theirs\"");
-    stand.api.service().add_identified(stand.id(), here.as_str(), "two", "\"others\"");
+    stand.api.service().add_identified(&stand.id, here.as_str(), "one", "\"theirs\"");
+    stand.api.service().add_identified(&stand.id, here.as_str(), "two", "\"others\"");
     let error = provider.apply(&stand.zone, &[add(&here, "ours")]).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Conflict, false), "{error}");
     assert!(error.to_string().contains(here.as_str()) && error.hint().unwrap().contains("CNAME"), "{error}");
@@ -299,37 +259,31 @@ async fn of_zones_with_one_name_the_public_one_is_written_to_and_two_are_told_ap
     let private = stand.api.zone(ZONE);
     stand.api.service().make_private(&private);
     let _later = stand.api.zone(&format!("sub.{ZONE}"));
-    let id = stand.id();
+    let id = stand.id.as_str();
     let key = stand.api.service().key(&[
         Statement::of(&["ListHostedZonesByName", "ListHostedZones"]),
         Statement::of(&ACTIONS).in_zone(id),
     ]);
-    let provider = provider(&stand.api, &key);
-    let named = Zone::named(stand.zone.name.clone());
-    for value in ["v", "w"] {
-        provider.apply(&named, &[add(&name("looked-up"), value)]).await.unwrap();
-    }
-    assert_eq!(stand.values(&name("looked-up")), ["v", "w"]);
+    let provider = stand.with(&key);
+    stand.write_by_name(provider.as_ref()).await;
     assert_eq!(stand.api.count("GET /hostedzonesbyname"), 1);
     let Listing::Listed(zones) = provider.zones().await.unwrap() else { panic!("they are listed") };
     assert_eq!(zones.len(), 2, "the private one cannot prove anything: {zones:?}");
 
-    let strange = Zone::named(ZoneName::parse("other.test").unwrap());
-    let error = provider.apply(&strange, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = provider.apply(&named("other.test"), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{error}");
 
     let second = stand.api.zone(ZONE);
-    let fresh = super::route53::provider(&stand.api, &key);
-    let error = fresh.apply(&named, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = stand.with(&key).apply(&named(ZONE), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Conflict, false), "{error}");
     assert!(error.to_string().contains(id) && error.to_string().contains(&second), "{error}");
     assert!(error.hint().unwrap().contains("id"), "{error}");
     let configured = settings(&stand.api, &key).with("hosted_zone_id", format!("/hostedzone/{id}"));
     let told = (PLUGIN.build)(configured).unwrap();
-    told.apply(&named, &[add(&name("told"), "v")]).await.unwrap();
-    assert_eq!(stand.values(&name("told")), ["v"]);
+    told.apply(&named(ZONE), &[add(&name("told"), "v")]).await.unwrap();
+    assert_eq!(stand.sorted(&name("told")), ["v"]);
 
-    let error = stand.provider().apply(&named, &[add(&name("x"), "v")]).await.unwrap_err();
+    let error = stand.provider().apply(&named(ZONE), &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::Permission, "{error}");
     assert!(error.hint().unwrap().contains("id"), "the key may list no zones: {error}");
 }
@@ -369,12 +323,12 @@ async fn a_lost_reply_may_be_repeated() {
         stand.api.fault(Fault::ReplyLost);
         let error = provider.apply(&stand.zone, std::slice::from_ref(&changes)).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Unavailable, true), "{error}");
-        stand.api.service().meddle(stand.id(), "unrelated.example.test", &format!("{}", after.len()));
+        stand.api.service().meddle(&stand.id, "unrelated.example.test", &format!("{}", after.len()));
         let racing = provider.apply(&stand.zone, std::slice::from_ref(&changes));
         racing.await.unwrap();
-        assert_eq!(stand.values(&here), after);
+        assert_eq!(stand.sorted(&here), after);
         provider.apply(&stand.zone, std::slice::from_ref(&changes)).await.unwrap();
-        assert_eq!(stand.values(&here), after);
+        assert_eq!(stand.sorted(&here), after);
     }
 }
 
@@ -389,7 +343,7 @@ async fn a_change_too_large_for_one_request_is_halved_by_the_caller_and_adds_not
     assert_eq!(stand.api.requests().len(), 1, "nothing was sent");
     provider.apply(&stand.zone, &adds[..20]).await.unwrap();
     provider.apply(&stand.zone, &adds[20..]).await.unwrap();
-    assert_eq!(stand.values(&name("long39")), [long]);
+    assert_eq!(stand.sorted(&name("long39")), [long]);
 }
 
 #[tokio::test]
@@ -408,16 +362,12 @@ async fn each_refusal_has_its_kind_and_shows_no_secret() {
         (service.expired_key(&[Statement::all()]), Kind::Auth, "ExpiredToken"),
         (service.key(&[strange]), Kind::Permission, "AccessDenied"),
     ] {
-        let error = stand.refusal(provider(&stand.api, &key).as_ref()).await;
-        assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{error}");
-        assert!(error.to_string().contains(code) && error.hint().is_some(), "{error}");
-        let shown = format!("{error} {error:?}");
-        assert!(
-            !shown.contains(&key.secret) && !key.token.is_some_and(|token| shown.contains(&token)),
-            "{error}"
-        );
+        let error = stand.refusal(stand.with(&key).as_ref()).await;
+        for secret in [Some(&key.secret), key.token.as_ref()].into_iter().flatten() {
+            assert_refused(&error, kind, code, secret);
+        }
     }
-    let everything = provider(&stand.api, &service.key(&[Statement::all()]));
+    let everything = stand.with(&service.key(&[Statement::all()]));
     let wrong_id = Zone { id: Some("Z0".to_owned()), ..stand.zone.clone() };
     let error = everything.apply(&wrong_id, &[add(&name("x"), "v")]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound, "{error}");
@@ -427,26 +377,22 @@ async fn each_refusal_has_its_kind_and_shows_no_secret() {
     assert!(error.hint().unwrap().contains("zone"), "{error}");
 
     let token = stand.key.token.as_deref().unwrap();
-    troubles_are_clear_errors(&stand.api, stand.provider().as_ref(), &stand.zone, token).await;
+    stand.troubles_are_clear_errors(stand.provider().as_ref(), token).await;
 }
 
 #[tokio::test]
 async fn a_policy_is_found_exact_too_wide_or_too_narrow_and_nothing_is_changed_by_the_search() {
     let stand = stand();
-    let id = stand.id();
+    let id = stand.id.as_str();
     let other = stand.api.zone("other.test");
     let needed = [name("a"), name("b")];
     let names = needed.each_ref().map(Fqdn::as_str);
     let foreign = stand.api.edit(|held| held.clone());
-    let needs: Vec<ScopeNeed> =
-        needed.iter().map(|name| ScopeNeed { zone: stand.zone.clone(), name: name.clone() }).collect();
-    let audit = async |policy: &[Statement]| {
-        let key = stand.api.service().key(policy);
-        provider(&stand.api, &key).audit_scope(&needs).await.unwrap()
-    };
+    let needs = ["a", "b"].map(|host| stand.need(host));
+    let audit = async |policy: &[Statement]| stand.audit(&stand.api.service().key(policy), &needs).await;
     let smallest = Statement::smallest(id, &names);
-    let exact = audit(&smallest).await;
-    assert!(matches!(&exact, ScopeReport::ExactlyEnough { probed } if probed.len() >= 4), "{exact:?}");
+    let probed = exactly_enough(audit(&smallest).await);
+    assert!(probed.len() >= 4, "{probed:?}");
 
     let change = |edit: fn(&mut Statement)| {
         let mut policy = smallest.clone();
@@ -472,7 +418,7 @@ async fn a_policy_is_found_exact_too_wide_or_too_narrow_and_nothing_is_changed_b
         ),
         (vec![Statement::all()], "write in every zone"),
     ] {
-        let ScopeReport::MoreThanNeeded { findings } = audit(&policy).await else { panic!("{words}") };
+        let findings = too_much(audit(&policy).await);
         assert!(findings.iter().any(|finding| finding.contains(words)), "{words}: {findings:?}");
     }
     for (policy, words) in [
@@ -481,7 +427,7 @@ async fn a_policy_is_found_exact_too_wide_or_too_narrow_and_nothing_is_changed_b
         (change(|change| change.changes = Some(vec!["DELETE"])), "CREATE"),
         (vec![smallest[2].clone()], "may not read"),
     ] {
-        let ScopeReport::NotEnough { findings } = audit(&policy).await else { panic!("{words}") };
+        let findings = too_little(audit(&policy).await);
         assert!(findings.iter().any(|finding| finding.contains(words)), "{words}: {findings:?}");
     }
     stand.api.edit(|held| {

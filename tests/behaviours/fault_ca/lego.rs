@@ -1,7 +1,7 @@
 //! `lego` obtains certificates through the fault CA.
 
 use super::fault_ca;
-use dns01_tests::fault_ca::{Endpoint, Fault, FaultCa, Moment, Nth, WrongChain};
+use dns01_tests::fault_ca::{Endpoint, Fault, FaultCa, Moment, Nth, Pause, WrongChain};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -38,6 +38,14 @@ impl Lego {
 
     fn succeeds(&self, ca: &FaultCa) -> bool {
         self.command(ca).status().expect("lego is installed, as `tests/run` sees to").success()
+    }
+
+    /// Runs until a request is held by `pause`, and is killed there.
+    fn is_killed_at(&self, pause: &Pause, ca: &FaultCa) {
+        let mut running = self.command(ca).spawn().unwrap();
+        pause.reached(Duration::from_secs(20)).unwrap();
+        running.kill().unwrap();
+        running.wait().unwrap();
     }
 
     fn certificate(&self) -> PathBuf {
@@ -112,10 +120,7 @@ fn a_client_killed_before_its_order_is_forwarded_leaves_none_at_the_ca() {
     let (ca, _pebble) = fault_ca();
     let pause = ca.pause(Endpoint::NewOrder, 1, Moment::BeforeForward);
     let lego = Lego::new();
-    let mut running = lego.command(&ca).spawn().unwrap();
-    pause.reached(Duration::from_secs(20)).unwrap();
-    running.kill().unwrap();
-    running.wait().unwrap();
+    lego.is_killed_at(&pause, &ca);
     pause.discard();
     assert!(lego.succeeds(&ca), "the next run is not in the pause's way");
     assert_eq!((ca.count(Endpoint::NewOrder), ca.orders()), (2, 1));
@@ -126,10 +131,7 @@ fn what_a_killed_client_had_sent_still_reaches_the_ca_when_it_is_released() {
     let (ca, _pebble) = fault_ca();
     let pause = ca.pause(Endpoint::NewOrder, 1, Moment::BeforeForward);
     let lego = Lego::new();
-    let mut running = lego.command(&ca).spawn().unwrap();
-    pause.reached(Duration::from_secs(20)).unwrap();
-    running.kill().unwrap();
-    running.wait().unwrap();
+    lego.is_killed_at(&pause, &ca);
     // Time for the proxy to notice that its client is gone.
     std::thread::sleep(Duration::from_millis(200));
     pause.release();
@@ -145,10 +147,7 @@ fn a_client_killed_before_it_hears_of_its_order_leaves_one_at_the_ca() {
     let (ca, _pebble) = fault_ca();
     let pause = ca.pause(Endpoint::NewOrder, 1, Moment::BeforeReply);
     let lego = Lego::new();
-    let mut running = lego.command(&ca).spawn().unwrap();
-    pause.reached(Duration::from_secs(20)).unwrap();
-    running.kill().unwrap();
-    running.wait().unwrap();
+    lego.is_killed_at(&pause, &ca);
     assert_eq!(ca.orders(), 1);
     pause.release();
 }

@@ -3,6 +3,7 @@
 //! Stricter than the service: parameters and fields that are not documented are refused, and
 //! so are changes of records (`patches`, `puts`), which nobody here makes.
 
+use super::exchange::unknown_member;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock, text_of};
 use hyper::header::HeaderName;
 use serde_json::{Map, Value, json};
@@ -389,7 +390,7 @@ fn shown(record: &HeldRecord) -> Value {
 
 fn add(zone: &mut HeldZone, record: &Map<String, Value>, id: &str) -> Result<Value, Answer> {
     let known = ["type", "name", "content", "ttl", "comment", "tags", "proxied", "data", "priority"];
-    if let Some(name) = record.keys().find(|name| !known.contains(&name.as_str())) {
+    if let Some(name) = unknown_member(record, &known) {
         return Err(invalid(9000, &format!("unknown field {name}")));
     }
     let text = |key: &str| record.get(key).and_then(Value::as_str).ok_or_else(|| invalid(9000, key));
@@ -401,7 +402,7 @@ fn add(zone: &mut HeldZone, record: &Map<String, Value>, id: &str) -> Result<Val
     if kind != "TXT" {
         return Err(invalid(9000, "this fake takes TXT only"));
     }
-    if name != zone.name && !name.ends_with(&format!(".{}", zone.name)) {
+    if !zone.contains(&name) {
         return Err(invalid(9000, "the name is not in the zone"));
     }
     let data = content_text(form).ok_or_else(|| invalid(9000, "the content's quotes are wrong"))?;
@@ -430,7 +431,7 @@ fn remove(zone: &mut HeldZone, id: &str) -> Result<Value, Answer> {
 
 /// Deletions, then additions; the caller puts the zone back where one is refused.
 fn batch(zone: &mut HeldZone, body: &Map<String, Value>, number: u64) -> Result<Answer, Answer> {
-    if body.keys().any(|key| !["deletes", "patches", "puts", "posts"].contains(&key.as_str())) {
+    if unknown_member(body, &["deletes", "patches", "puts", "posts"]).is_some() {
         return Err(invalid(9000, "unknown field"));
     }
     let part = |key: &str| match body.get(key) {

@@ -3,6 +3,7 @@
 //! Stricter than the service: parameters and fields that are not documented are refused, and so
 //! are changes of records (PUT, PATCH), which nobody here makes.
 
+use super::exchange::unknown_member;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
 use hyper::header::HeaderName;
 use serde_json::{Map, Value, json};
@@ -69,7 +70,7 @@ impl DigitalOcean {
     }
 
     fn scopes(&self, asked: &Asked) -> Result<Vec<&'static str>, Answer> {
-        let token = asked.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+        let token = asked.bearer();
         let tokens = lock(&self.tokens);
         let known = tokens.iter().find(|(one, _)| Some(one.as_str()) == token);
         known
@@ -247,7 +248,7 @@ fn shown(zone: &str, record: &HeldRecord) -> Value {
 
 fn add(zone: &mut HeldZone, record: &Map<String, Value>, id: u64) -> Result<Answer, Answer> {
     let known = ["type", "name", "data", "ttl", "priority", "port", "weight", "flags", "tag"];
-    if let Some(name) = record.keys().find(|name| !known.contains(&name.as_str())) {
+    if let Some(name) = unknown_member(record, &known) {
         return Err(unprocessable(&format!("unknown field {name}")));
     }
     let text = |key: &str| {
@@ -288,6 +289,7 @@ fn absolute(zone: &HeldZone, name: &str) -> Result<String, Answer> {
             .then(|| format!("{name}.{}", zone.name))
             .ok_or_else(|| unprocessable("the name is empty"));
     };
-    let inside = given == zone.name || given.ends_with(&format!(".{}", zone.name));
-    inside.then(|| given.to_owned()).ok_or_else(|| unprocessable("the name is not in the domain"))
+    zone.contains(given)
+        .then(|| given.to_owned())
+        .ok_or_else(|| unprocessable("the name is not in the domain"))
 }

@@ -1,5 +1,6 @@
 //! The service of the tutorial docs/write-a-provider.md, which nobody runs but the tests.
 
+use super::exchange::unknown_member;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ impl Example {
     /// Everything about who asks comes before what is asked.
     fn entered<'h>(&self, asked: &Asked, zone: &str, held: &'h mut Held) -> Result<&'h mut HeldZone, Answer> {
         let tokens = lock(&self.tokens);
-        let token = asked.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+        let token = asked.bearer();
         let Some(zones) = token.and_then(|token| tokens.get(token)) else {
             return Err(refusal(401, "bad_token", "who are you?"));
         };
@@ -108,7 +109,7 @@ fn list(asked: &Asked, zone: &HeldZone) -> Answer {
 
 fn create(asked: &Asked, zone: &mut HeldZone, id: &str) -> Answer {
     let Some(body) = asked.object() else { return invalid("no JSON object") };
-    if body.keys().any(|key| !["name", "value", "ttl"].contains(&key.as_str())) {
+    if unknown_member(&body, &["name", "value", "ttl"]).is_some() {
         return invalid("an unknown field");
     }
     let text = |key: &str| body.get(key).and_then(Value::as_str);

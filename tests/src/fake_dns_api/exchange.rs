@@ -51,10 +51,16 @@ impl Asked {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The bearer token (RFC 6750 §2.1).
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
     /// A query parameter.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        field(&self.query, name)
     }
 
     /// A query parameter that is none of `known`, if there is one.
@@ -91,6 +97,16 @@ impl Asked {
     fn line(&self) -> String {
         format!("{} /{}", self.method, self.segments.join("/"))
     }
+}
+
+/// A field of a form or a query string.
+pub(super) fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// A member of a JSON object that is none of `known`, if there is one.
+pub(super) fn unknown_member<'a>(object: &'a Map<String, Value>, known: &[&str]) -> Option<&'a str> {
+    object.keys().map(String::as_str).find(|name| !known.contains(name))
 }
 
 /// A reply.

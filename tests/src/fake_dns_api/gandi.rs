@@ -4,6 +4,8 @@
 //! need their quotes to be right, and the calls that replace a whole name or a whole zone are not
 //! there.
 
+use super::exchange::unknown_member;
+use super::held::quoted;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock, text_of};
 use hyper::header::{HeaderName, LINK};
 use serde_json::{Map, Value, json};
@@ -173,7 +175,7 @@ impl Gandi {
             }
             ("DELETE", ["records", name, "TXT"]) => {
                 only(asked, &[])?;
-                let name = absolute(zone, name);
+                let name = zone.absolute(name, "@");
                 if zone.set(&name, "TXT").is_empty() {
                     return Err(no_such_set());
                 }
@@ -195,7 +197,7 @@ impl Gandi {
     ) -> Result<Answer, Answer> {
         only(asked, &[])?;
         let body = asked.object().ok_or_else(|| invalid("body", "is no JSON object"))?;
-        let name = absolute(zone, name);
+        let name = zone.absolute(name, "@");
         let records = content(&body, &name, number)?;
         if !zone.set(&name, "CNAME").is_empty() {
             return Err(invalid("rrset_type", "a CNAME record already exists for this name"));
@@ -341,22 +343,13 @@ fn absent(present: &[&HeldRecord], wanted: &[HeldRecord]) -> Result<(), Answer> 
 }
 
 /// The letter case stays, and counts.
-fn absolute(zone: &HeldZone, name: &str) -> String {
-    if name == "@" { zone.name.clone() } else { format!("{name}.{}", zone.name) }
-}
-
 fn record(name: &str, id: &str, ttl: u32, text: &str) -> HeldRecord {
-    let one = |octets: &[u8]| {
-        let text = String::from_utf8_lossy(octets).replace('\\', "\\\\").replace('"', "\\\"");
-        format!("\"{text}\"")
-    };
-    let form = text.as_bytes().chunks(255).map(one).collect::<Vec<_>>().join(" ");
     let (id, name, kind) = (id.to_owned(), name.to_owned(), "TXT".to_owned());
-    HeldRecord { id, name, kind, ttl, data: text.to_owned(), form }
+    HeldRecord { id, name, kind, ttl, data: text.to_owned(), form: quoted(text) }
 }
 
 fn content(body: &Map<String, Value>, name: &str, number: u64) -> Result<Vec<HeldRecord>, Answer> {
-    if let Some(field) = body.keys().find(|field| !["rrset_ttl", "rrset_values"].contains(&field.as_str())) {
+    if let Some(field) = unknown_member(body, &["rrset_ttl", "rrset_values"]) {
         return Err(invalid(field, "unknown field"));
     }
     let ttl = match body.get("rrset_ttl") {

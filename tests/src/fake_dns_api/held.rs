@@ -66,6 +66,24 @@ impl HeldZone {
         self.records.iter().filter(|record| record.name == name && record.kind == kind).collect()
     }
 
+    /// Whether `name` is the zone's own or below it.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        name.strip_suffix(&self.name).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    }
+
+    /// `name` without the zone's; the zone's own is `apex`.
+    #[must_use]
+    pub fn relative<'a>(&self, name: &'a str, apex: &'a str) -> &'a str {
+        name.strip_suffix(&self.name).map_or(name, |front| front.strip_suffix('.').unwrap_or(apex))
+    }
+
+    /// The other way round.
+    #[must_use]
+    pub fn absolute(&self, relative: &str, apex: &str) -> String {
+        if relative == apex { self.name.clone() } else { format!("{relative}.{}", self.name) }
+    }
+
     /// Puts `records` in place of the RRset at their name.
     pub fn replace_set(&mut self, name: &str, kind: &str, records: Vec<HeldRecord>) {
         self.records.retain(|record| record.name != name || record.kind != kind);
@@ -101,6 +119,15 @@ pub fn text_of(presentation: &str) -> Option<String> {
             Some(_) => return None,
         }
     }
+}
+
+/// The other way round: each string as long as it may be.
+pub(super) fn quoted(text: &str) -> String {
+    let one = |octets: &[u8]| {
+        let text = String::from_utf8_lossy(octets);
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    text.as_bytes().chunks(255).map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// RRsets by owner and type, as they were shown last.
@@ -147,12 +174,31 @@ impl Window {
 
 /// The record's data as a zone file has it.
 fn data(record: &HeldRecord) -> String {
-    if record.kind != "TXT" {
-        return record.data.clone();
+    if record.kind == "TXT" { quoted(&record.data) } else { record.data.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_contains_itself_and_what_is_below_it() {
+        let (id, name) = (String::new(), "example.test".to_owned());
+        let zone = HeldZone { id, name, records: Vec::new() };
+        for (name, relative) in [("example.test", "@"), ("www.example.test", "www")] {
+            assert!(zone.contains(name), "{name}");
+            assert_eq!(zone.relative(name, "@"), relative);
+            assert_eq!(zone.absolute(relative, "@"), name);
+        }
+        assert!(!zone.contains("anexample.test") && !zone.contains("test"));
     }
-    let one = |octets: &[u8]| {
-        let text = String::from_utf8_lossy(octets);
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    };
-    record.data.as_bytes().chunks(255).map(one).collect::<Vec<_>>().join(" ")
+
+    #[test]
+    fn a_quoted_text_is_read_back() {
+        let text = format!("a \"b\" \\c {}", "x".repeat(300));
+        let form = quoted(&text);
+        assert!(form.contains("\" \""), "two strings: {form}");
+        assert_eq!(text_of(&form), Some(text));
+        assert_eq!(text_of("bare"), None);
+    }
 }

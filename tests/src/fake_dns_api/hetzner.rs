@@ -3,6 +3,7 @@
 //! Stricter than the service: parameters and fields that are not documented are refused, and so
 //! are `set_records` and other ways to overwrite what others wrote, which nobody here uses.
 
+use super::exchange::unknown_member;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock, text_of};
 use hyper::header::HeaderName;
 use serde_json::{Map, Value, json};
@@ -95,7 +96,7 @@ impl Hetzner {
     }
 
     fn route(&self, asked: &Asked, held: &mut Held) -> Result<Answer, Answer> {
-        let token = asked.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+        let token = asked.bearer();
         let known = lock(&self.tokens).iter().find(|(one, _)| Some(one.as_str()) == token).cloned();
         let (_, access) =
             known.ok_or_else(|| refusal(401, "unauthorized", "the provided token is invalid"))?;
@@ -255,7 +256,7 @@ fn only(asked: &Asked, known: &[&str]) -> Result<(), Answer> {
 }
 
 fn fields(body: &Map<String, Value>, known: &[&str]) -> Result<(), Answer> {
-    let unknown = body.keys().find(|name| !known.contains(&name.as_str()));
+    let unknown = unknown_member(body, known);
     unknown.map_or(Ok(()), |name| Err(invalid(name, "unknown field")))
 }
 
@@ -292,8 +293,7 @@ fn absolute(zone: &HeldZone, name: &str) -> Result<String, Answer> {
     let wrong = name.is_empty()
         || name.ends_with('.')
         || name.chars().any(|c| c.is_uppercase())
-        || name == zone.name
-        || name.ends_with(&format!(".{}", zone.name));
+        || zone.contains(name);
     if wrong { Err(invalid("name", "invalid name")) } else { Ok(format!("{name}.{}", zone.name)) }
 }
 

@@ -3,6 +3,7 @@
 //! Stricter than the service: fields, parameters and filters that are not documented are
 //! refused, and so are TTLs that it would round.
 
+use super::exchange::unknown_member;
 use super::{Answer, Asked, Held, HeldRecord, HeldZone, Service, lock};
 use hyper::header::HeaderName;
 use serde_json::{Map, Value, json};
@@ -74,7 +75,7 @@ impl Linode {
     }
 
     fn token_of(&self, asked: &Asked) -> Result<Token, Answer> {
-        let secret = asked.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+        let secret = asked.bearer();
         let tokens = lock(&self.tokens);
         let known = secret.and_then(|secret| tokens.iter().find(|token| token.secret == secret));
         known.cloned().ok_or_else(|| refusal(401, "Invalid Token"))
@@ -224,7 +225,7 @@ fn number(id: &str) -> u64 {
 /// Absolute, from a relative or absolute name.
 fn name(zone: &HeldZone, given: &str) -> String {
     let given = given.trim_end_matches('.').to_lowercase();
-    let absolute = given == zone.name || given.ends_with(&format!(".{}", zone.name));
+    let absolute = zone.contains(&given);
     match (given.is_empty(), absolute) {
         (true, _) => zone.name.clone(),
         (_, true) => given,
@@ -252,7 +253,7 @@ fn shown(zone: &HeldZone, record: &HeldRecord) -> Value {
 
 fn object(asked: &Asked, known: &[&str]) -> Result<Map<String, Value>, Answer> {
     let body = asked.object().ok_or_else(|| refusal(400, "the body is no JSON object"))?;
-    match body.keys().find(|key| !known.contains(&key.as_str())) {
+    match unknown_member(&body, known) {
         None => Ok(body),
         Some(key) => Err(invalid(key, "unknown field")),
     }
@@ -294,7 +295,7 @@ fn page(asked: &Asked, mut found: Vec<Value>, filters: &[&str]) -> Result<Answer
     if let Some(filter) = asked.header("x-filter") {
         let wrong = || refusal(400, "Cannot filter on this");
         let filter: Map<String, Value> = serde_json::from_str(filter).map_err(|_| wrong())?;
-        if filter.keys().any(|key| !filters.contains(&key.as_str())) {
+        if unknown_member(&filter, filters).is_some() {
             return Err(wrong());
         }
         found.retain(|one| filter.iter().all(|(key, value)| one[key] == *value));

@@ -127,7 +127,7 @@ impl Porkbun {
                     }
                     ("retrieveByNameType", [kind, name @ ..]) if name.len() < 2 => {
                         only(asked, &body, &[], &[])?;
-                        let name = absolute(zone, name.first().copied().unwrap_or_default());
+                        let name = zone.absolute(name.first().copied().unwrap_or_default(), "");
                         let odd = self.odd_lists.load(Ordering::SeqCst);
                         let here =
                             |record: &&HeldRecord| record.kind == *kind && (record.name == name) != odd;
@@ -274,10 +274,6 @@ fn only(asked: &Asked, body: &Map<String, Value>, fields: &[&str], query: &[&str
     }
 }
 
-fn absolute(zone: &HeldZone, name: &str) -> String {
-    if name.is_empty() { zone.name.clone() } else { format!("{name}.{}", zone.name) }
-}
-
 fn records<'a>(found: impl Iterator<Item = &'a HeldRecord>) -> Answer {
     let shown: Vec<Value> = found
         .map(|record| {
@@ -311,7 +307,7 @@ fn create(
         None | Some(Value::Null) => "",
         Some(name) => name.as_str().ok_or_else(|| wrong("name is no text"))?,
     };
-    if name.ends_with('.') || name == zone.name || name.ends_with(&format!(".{}", zone.name)) {
+    if name.ends_with('.') || zone.contains(name) {
         return Err(wrong("the name has the domain behind it"));
     }
     let content = text("content").filter(|content| !content.is_empty() && !content.ends_with(' '));
@@ -322,7 +318,7 @@ fn create(
         Some(other) => other.as_u64(),
     };
     let ttl = ttl.and_then(|ttl| u32::try_from(ttl).ok()).ok_or_else(not_created)?.max(SMALLEST_TTL);
-    let name = absolute(zone, &name.to_lowercase());
+    let name = zone.absolute(&name.to_lowercase(), "");
     let mut here = zone.records.iter().filter(|one| one.name == name);
     if here.any(|one| one.kind == "CNAME" || one.data == content) {
         return Err(not_created());

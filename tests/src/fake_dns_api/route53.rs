@@ -312,7 +312,7 @@ impl Route53 {
     fn apply(&self, zone: &mut HeldZone, change: Change) -> Result<(), String> {
         let Change { action, name, kind, ttl, values } = change;
         let shown = octal(&name);
-        if name != zone.name && !name.ends_with(&format!(".{}", zone.name)) {
+        if !zone.contains(&name) {
             return Err(format!("RRSet with DNS name {shown} is not permitted in zone {}.", zone.name));
         }
         let set: Vec<HeldRecord> = zone.set(&name, &kind).into_iter().cloned().collect();

@@ -1,7 +1,7 @@
 //! Keys that come and go: roles taken on, and secrets that change under way.
 
 use super::{ACTIONS, Stand, endpoint, settings, stand};
-use crate::conformance::fake::{add, name};
+use crate::conformance::fake::{add, literal, name};
 use dns01_provider::{ProviderErrorKind, Settings};
 use dns01_provider_route53::PLUGIN;
 use dns01_tests::fake_dns_api::FakeDnsApi;
@@ -17,7 +17,7 @@ async fn a_role_is_taken_on_once_for_many_calls_and_only_with_its_external_id() 
     let stand = stand();
     let sts = token_service(&stand);
     let key = stand.api.service().key(&[]);
-    let policy = [Statement::of(&ACTIONS).in_zone(stand.id())];
+    let policy = [Statement::of(&ACTIONS).in_zone(&stand.id)];
     let role = sts.service().role(&key, Some("for-dns01"), &policy);
     let with = |external: &str| {
         let settings = settings(&stand.api, &key).with("role_arn", role.as_str());
@@ -27,7 +27,7 @@ async fn a_role_is_taken_on_once_for_many_calls_and_only_with_its_external_id() 
     for value in ["v", "w"] {
         provider.apply(&stand.zone, &[add(&name("role"), value)]).await.unwrap();
     }
-    assert_eq!(stand.values(&name("role")), ["v", "w"]);
+    assert_eq!(stand.sorted(&name("role")), ["v", "w"]);
     assert_eq!(sts.requests().len(), 1);
     let session = sts.service().given().remove(0);
     let shown = format!("{provider:?}");
@@ -45,17 +45,17 @@ async fn the_token_of_a_web_identity_opens_a_role_without_any_key() {
     let stand = stand();
     let sts = token_service(&stand);
     let token = "header.payload.signature-of-the-web-identity";
-    let role = sts.service().web_identity_role(token, &[Statement::of(&ACTIONS).in_zone(stand.id())]);
+    let role = sts.service().web_identity_role(token, &[Statement::of(&ACTIONS).in_zone(&stand.id)]);
     let with = |token: &str| {
         let settings = Settings::default()
             .with("endpoint_url", endpoint(&stand.api))
             .with("sts_endpoint_url", sts.url())
             .with("role_arn", role.as_str())
-            .with("web_identity_token", json!({ "literal": token }));
+            .with("web_identity_token", literal(token));
         (PLUGIN.build)(settings).unwrap()
     };
     with(token).apply(&stand.zone, &[add(&name("web"), "v")]).await.unwrap();
-    assert_eq!(stand.values(&name("web")), ["v"]);
+    assert_eq!(stand.sorted(&name("web")), ["v"]);
     let error = stand.refusal(with("another.token").as_ref()).await;
     assert_eq!((error.kind(), error.is_retryable()), (ProviderErrorKind::Permission, false), "{error}");
     assert!(!format!("{error} {error:?}").contains("another.token"), "{error}");
@@ -70,7 +70,7 @@ async fn a_key_that_is_changed_in_its_file_takes_effect_at_the_next_call() {
         std::fs::write(&id, format!("{}\n", key.id)).unwrap();
         std::fs::write(&secret, format!("{}\n", key.secret)).unwrap();
     };
-    let policy = [Statement::of(&ACTIONS).in_zone(stand.id())];
+    let policy = [Statement::of(&ACTIONS).in_zone(&stand.id)];
     write(&stand.api.service().expired_key(&policy));
     let settings = Settings::default()
         .with("endpoint_url", endpoint(&stand.api))

@@ -1,6 +1,7 @@
 //! What gives temporary keys: the token service, for roles, and the metadata of a container or an
 //! instance.
 
+use super::super::exchange::field;
 use super::super::{Answer, Asked, Held, Service, lock};
 use super::signature::Keys;
 use super::xml::{escaped, tag};
@@ -74,7 +75,7 @@ impl TokenService {
     fn give(&self, asked: &Asked) -> Result<Answer, Answer> {
         let fields = asked.form().filter(|_| asked.method == "POST" && asked.query.is_empty());
         let fields = fields.ok_or_else(|| refusal(400, "InvalidAction", "not as documented"))?;
-        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let field = |name: &str| field(&fields, name);
         let known = [
             "Action",
             "Version",
