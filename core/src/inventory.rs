@@ -79,6 +79,7 @@ impl Entry {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(current) = self.current() else { return Ok(()) };
+        let number = current.number;
         let Some(id) = current.renewal_id.clone() else { return Ok(()) };
         let old = self.known.as_ref().and_then(|known| known.renewal.clone());
         let asked_lately = old.as_ref().is_some_and(|advice| advice.next_look > now);
@@ -102,7 +103,7 @@ impl Entry {
                 old
             }
         };
-        store.record_renewal(self.wanted.name.as_str(), &advice).await?;
+        store.record_renewal(self.wanted.name.as_str(), number, &advice).await?;
         if let Some(known) = &mut self.known {
             known.renewal = Some(advice);
         }

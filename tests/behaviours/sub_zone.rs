@@ -44,3 +44,17 @@ fn a_sub_zone_that_is_not_configured_is_named_before_anything_is_written() {
     assert_eq!((zone.updates(), sub.updates()), (0, 0));
     assert!(!pebble.requests().iter().any(|(_, kind)| kind == "/order-plz"), "no order was made");
 }
+
+#[test]
+fn a_misspelt_domain_is_not_taken_for_a_name_of_the_top_level_domain() {
+    let rig = Rig::get();
+    let pebble = rig.pebble().start();
+    let zone = rig.zone().create();
+    let program = dns01(rig).credentials(&zone);
+    let command = Authority::own(rig, &pebble).issue(&["www.exmaple.test"]);
+    let outcome = program.run(command).failed_with(1).says("`exmaple.test` is not delegated");
+    let _ = outcome
+        .says("the servers of `test` know of no such zone")
+        .says("hint: is `exmaple.test` spelt right");
+    assert!(!pebble.requests().iter().any(|(_, kind)| kind == "/order-plz"), "no order was made");
+}

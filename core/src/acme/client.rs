@@ -13,7 +13,6 @@ use crate::clock::Clock;
 use jiff::SignedDuration;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -31,7 +30,7 @@ struct Inner {
     directory: Shared<Directory>,
     /// By how much our clock was ahead of the CA's when the directory came.
     clock_ahead: OnceLock<SignedDuration>,
-    first_nonce: OnceCell<()>,
+    first_nonce: Shared<()>,
     opening: Opening,
 }
 
@@ -46,7 +45,7 @@ impl Client {
             transport: Transport::new(endpoint, limits, clock)?,
             directory: Shared::default(),
             clock_ahead: OnceLock::new(),
-            first_nonce: OnceCell::new(),
+            first_nonce: Shared::default(),
             opening: Opening::default(),
         };
         Ok(Self { inner: Arc::new(inner), deadline: None })
@@ -112,13 +111,14 @@ impl Client {
     /// # Errors
     /// What the CA says, or that it cannot be reached.
     pub async fn warm_up(&self) -> Result<(), AcmeError> {
-        let first = self.inner.first_nonce.get_or_try_init(async || {
+        let first = self.inner.first_nonce.get(async || {
             let ask = Ask::Nonce { new_nonce: &self.directory().await?.new_nonce };
             let reply = self.inner.transport.repeat(&ask, self.end_of_call()).await?;
             self.inner.transport.keep_nonce(reply.nonce());
             Ok(())
         });
-        first.await.copied()
+        let first = timeout_at(self.end_of_call(), first).await;
+        first.unwrap_or_else(|_| Err(out_of_time(Operation::NewNonce))).copied()
     }
 
     /// When the CA advises to renew the certificate `id` (RFC 9773 §4.2); nothing is signed.

@@ -47,8 +47,8 @@ impl Account {
         }
     }
 
-    /// Fetches the certificate as the CA writes it (RFC 8555 §7.4.2), PEM: the chain with an
-    /// issuer whose common name is `preferred` where the CA has one, else its default.
+    /// Fetches the certificate as the CA writes it (RFC 8555 §7.4.2), PEM: the chain that ends at
+    /// the issuer with the common name `preferred`, else one that it is in, else the default.
     ///
     /// # Errors
     /// [`AcmeError::OrderNotReady`] if there is no certificate yet; else what the CA says.
@@ -58,23 +58,48 @@ impl Account {
         })?;
         let reply = self.read_certificate(url).await?;
         let Some(preferred) = preferred else { return Ok(reply.body) };
-        let has = |pem: &[u8]| certificate::issuers(pem).iter().any(|issuer| issuer == preferred);
-        if has(&reply.body) {
-            return Ok(reply.body);
+        let mut further_down = None;
+        match place_of(preferred, &reply.body) {
+            Some(PlaceInChain::Top) => return Ok(reply.body),
+            Some(PlaceInChain::Below) => further_down = Some(reply.body.clone()),
+            None => {}
         }
         for alternate in reply.links("alternate") {
-            match self.read_certificate(&alternate).await {
-                Ok(other) if has(&other.body) => return Ok(other.body),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, %alternate, "an alternate chain could not be read"),
+            let other = match self.read_certificate(&alternate).await {
+                Ok(other) => other.body,
+                Err(error) => {
+                    tracing::warn!(%error, %alternate, "an alternate chain could not be read");
+                    continue;
+                }
+            };
+            match place_of(preferred, &other) {
+                Some(PlaceInChain::Top) => return Ok(other),
+                Some(PlaceInChain::Below) if further_down.is_none() => further_down = Some(other),
+                _ => {}
             }
         }
-        Ok(reply.body)
+        Ok(further_down.unwrap_or(reply.body))
     }
 
     async fn read_certificate(&self, url: &Url) -> Result<Reply, AcmeError> {
         let call = self.call(Operation::Certificate, url).accept("application/pem-certificate-chain");
         self.client.post(&call).await
+    }
+}
+
+/// Where an issuer stands in a chain.
+enum PlaceInChain {
+    /// It is the root that the chain ends at.
+    Top,
+    /// A root may be here too, in a chain that leads on to another one that has signed it.
+    Below,
+}
+
+fn place_of(issuer: &str, pem: &[u8]) -> Option<PlaceInChain> {
+    let issuers = certificate::issuers(pem);
+    match issuers.iter().rposition(|one| one == issuer)? {
+        last if last + 1 == issuers.len() => Some(PlaceInChain::Top),
+        _ => Some(PlaceInChain::Below),
     }
 }
 
@@ -163,5 +188,25 @@ mod tests {
         let begun = ca.paths().len();
         account.download(&order, Some("default")).await.unwrap();
         assert_eq!(ca.paths().len(), begun + 1, "alternates are not asked for without need");
+    }
+    #[tokio::test]
+    async fn a_chain_that_ends_at_the_preferred_issuer_goes_before_one_that_leads_on_from_it() {
+        let (wanted, signer) = (pem("wanted root"), pem("older root"));
+        let chains = [pem("leaf") + &wanted + &signer, pem("leaf") + &wanted];
+        let expected = chains.clone();
+        let ca = FakeCa::start(move |asked| match asked.path.as_str() {
+            "/certificate/1" => Answer::text(200, "application/pem-certificate-chain", &chains[0])
+                .with("link", r#"</certificate/2>;rel="alternate""#),
+            "/certificate/2" => Answer::text(200, "application/pem-certificate-chain", &chains[1]),
+            _ => Answer::json(200, &order(&asked.base, "valid")),
+        })
+        .await;
+        let account = ca.account();
+        let order = opened(&account, &ca).await;
+        let download = async |preferred| account.download(&order, Some(preferred)).await.unwrap();
+        assert_eq!(download("wanted root").await, expected[1].as_bytes());
+        assert_eq!(download("older root").await, expected[0].as_bytes());
+        // In no chain the last one, but in the first one further down.
+        assert_eq!(download("leaf").await, expected[0].as_bytes());
     }
 }

@@ -41,7 +41,7 @@ impl Account {
         match reply.located(&url) {
             Ok(order) => Ok(with_retry_after(order, &reply)),
             // The order is open, only its description was spoilt on the way.
-            Err(_) => self.fetch_order(&url).await,
+            Err(_) => self.fetch_order(&url).await.map_err(lost),
         }
     }
 

@@ -222,7 +222,7 @@ impl ZoneData {
         self
     }
 
-    fn soa(&self) -> Record {
+    pub(super) fn soa(&self) -> Record {
         let soa = SOA::new(self.apex.clone(), self.apex.clone(), 7, 1, 1, 1, 1);
         Record::from_rdata(self.apex.clone(), 60, RData::SOA(soa))
     }

@@ -24,7 +24,22 @@ pub(super) async fn descend(dns: &Inner, name: &Fqdn) -> Result<Arc<ZoneServers>
         };
         servers = dns.delegations.of(&ZoneName::from(cut), &[]).await?;
     }
-    Ok(servers)
+    match below_top_level(&servers.zone, name) {
+        Some(zone) => Err(DnsError::NotDelegated { zone, parent: servers.zone.to_string() }),
+        None => Ok(servers),
+    }
+}
+
+/// The domain that is missing where a name seems to lie in a top-level domain's own zone: most
+/// likely it is misspelt, and nobody who asks for certificates writes there. Whoever does says so
+/// in the configuration.
+fn below_top_level(zone: &ZoneName, name: &Fqdn) -> Option<Fqdn> {
+    let apex = zone.apex();
+    if apex.labels().count() > 1 {
+        return None;
+    }
+    let domain = name.ancestors().take_while(|ancestor| ancestor != apex).last()?;
+    (!domain.as_str().starts_with('_')).then_some(domain)
 }
 
 /// Refuses a real zone cut between the configured zone and the name.
@@ -52,7 +67,10 @@ async fn cut_below(
     name: &Fqdn,
     answer: &TxtAnswer,
 ) -> Result<Option<Fqdn>, DnsError> {
-    if let Ok(proven) = cut_in(&servers.zone, answer.zone.as_ref(), answer.referral.as_ref()) {
+    // A server that follows an alias tells where the target lies (RFC 2308 §2), not the name.
+    if answer.aliases.is_empty()
+        && let Ok(proven) = cut_in(&servers.zone, answer.zone.as_ref(), answer.referral.as_ref())
+    {
         return Ok(proven);
     }
     let apex = servers.zone.apex();

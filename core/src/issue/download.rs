@@ -100,7 +100,7 @@ impl Downloaded {
         let (live, name) = (run.context.live.clone(), run.certificate().to_owned());
         let version = u64::try_from(self.version).expect("versions count from 1");
         let place = tokio::task::spawn_blocking(move || live.place(&name, version, &files));
-        let (placed, advice) = tokio::join!(place, advice(run, &self.chain));
+        let (placed, advice) = tokio::join!(place, advice(run, self.version, &self.chain));
         let directory = placed.expect("placing files does not panic")?;
         let renewal = plan::renewal(&Held {
             names: run.names.iter().cloned().collect(),
@@ -133,7 +133,7 @@ impl Downloaded {
 
 /// When the CA advises to renew (RFC 9773); the time picked is stored. That the CA cannot be
 /// asked is no reason to fail: the rule of thumb holds until it can.
-async fn advice(run: &Run<'_>, chain: &CertificateChain) -> Option<jiff::Timestamp> {
+async fn advice(run: &Run<'_>, version: i64, chain: &CertificateChain) -> Option<jiff::Timestamp> {
     let id = chain.id.as_ref()?;
     let asked = run.request.authority.client().renewal_info(id).await;
     let info = match asked {
@@ -144,7 +144,7 @@ async fn advice(run: &Run<'_>, chain: &CertificateChain) -> Option<jiff::Timesta
         }
     };
     let renewal = remembered_advice(&info, run.now());
-    if let Err(error) = run.context.store.record_renewal(run.certificate(), &renewal).await {
+    if let Err(error) = run.context.store.record_renewal(run.certificate(), version, &renewal).await {
         tracing::warn!(%error, "the CA's advice was not written down");
         return None;
     }

@@ -305,7 +305,7 @@ async fn stage_of(
 
 /// The connection to the CA and a first nonce are there by the time they are needed.
 async fn warm_up(run: &Run<'_>) -> Result<(), IssueError> {
-    Ok(run.request.authority.client().warm_up().await?)
+    Ok(run.account.client().warm_up().await?)
 }
 
 /// Asks for no profile that the CA's directory does not name.

@@ -30,7 +30,8 @@ impl Store {
         Ok(Some(BackOff { until: timestamp(row.try_get(0)?), reason: row.try_get(1)? }))
     }
 
-    /// Stores that the CA behind `directory` wants to be left alone.
+    /// Stores that the CA behind `directory` wants to be left alone. Of two such wishes the one
+    /// that lasts longer holds.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -40,7 +41,8 @@ impl Store {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO ca_back_offs (ca, until, reason) VALUES ($1, $2, $3) \
-                     ON CONFLICT (ca) DO UPDATE SET until = $2, reason = $3",
+                     ON CONFLICT (ca) DO UPDATE SET until = $2, reason = $3 \
+                     WHERE ca_back_offs.until < $2",
                 )
                 .bind(directory)
                 .bind(back_off.until.as_second())
@@ -60,15 +62,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_back_off_ends_by_itself() {
+    async fn a_back_off_ends_by_itself_and_the_longest_holds() {
         let (_directory, store) = temporary().await;
         let now = store.clock().now();
         let ca = "https://ca.test/directory";
-        let back_off =
-            BackOff { until: now + jiff::SignedDuration::from_secs(60), reason: "busy".to_owned() };
-        store.set_back_off(ca, &back_off).await.unwrap();
-        assert_eq!(store.back_off(ca).await.unwrap(), Some(back_off.clone()));
-        store.set_back_off(ca, &BackOff { until: now, ..back_off }).await.unwrap();
+        let busy = |seconds| BackOff {
+            until: now + jiff::SignedDuration::from_secs(seconds),
+            reason: format!("busy for {seconds} s"),
+        };
+        store.set_back_off(ca, &busy(-1)).await.unwrap();
         assert_eq!(store.back_off(ca).await.unwrap(), None);
+        for (wish, holds) in [(60, 60), (30, 60), (90, 90)] {
+            store.set_back_off(ca, &busy(wish)).await.unwrap();
+            assert_eq!(store.back_off(ca).await.unwrap(), Some(busy(holds)));
+        }
     }
 }

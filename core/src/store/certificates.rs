@@ -132,17 +132,23 @@ impl Store {
         rows.iter().map(certificate_from).collect()
     }
 
-    /// Stores the CA's advice for `name`.
+    /// Stores the CA's advice for version `number` of `name`, unless there is a newer one by now.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn record_renewal(&self, name: &str, renewal: &RenewalInformation) -> Result<(), StoreError> {
+    pub async fn record_renewal(
+        &self,
+        name: &str,
+        number: i64,
+        renewal: &RenewalInformation,
+    ) -> Result<(), StoreError> {
         let (name, renewal) = (name.to_owned(), renewal.clone());
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE certificates SET renewal_start = $2, renewal_end = $3, renewal_chosen = $4, \
-                     renewal_explanation = $5, renewal_next_look = $6 WHERE name = $1",
+                     renewal_explanation = $5, renewal_next_look = $6 \
+                     WHERE name = $1 AND current_version = $7",
                 )
                 .bind(name)
                 .bind(renewal.start.as_second())
@@ -150,6 +156,7 @@ impl Store {
                 .bind(renewal.chosen.as_second())
                 .bind(renewal.explanation_url)
                 .bind(renewal.next_look.as_second())
+                .bind(number)
                 .execute(connection)
                 .await?;
                 Ok(())
@@ -251,9 +258,12 @@ mod tests {
             explanation_url: Some("https://ca.test/why".to_owned()),
             next_look: timestamp(1_800_020_000),
         };
-        store.record_renewal("a", &renewal).await.unwrap();
-        assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, Some(renewal));
+        store.record_renewal("a", 1, &renewal).await.unwrap();
+        assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, Some(renewal.clone()));
         obtain(&store, "a", "02").await;
+        assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, None);
+        // Whoever asked about the first one may be late with the answer.
+        store.record_renewal("a", 1, &renewal).await.unwrap();
         assert_eq!(store.certificate("a").await.unwrap().unwrap().renewal, None);
     }
 

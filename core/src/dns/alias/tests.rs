@@ -239,3 +239,29 @@ async fn a_dead_server_costs_a_location_little_and_a_dead_zone_says_so() {
     let Err(DnsError::NoAnswer { details, .. }) = failed else { panic!("{failed:?}") };
     assert!(details.contains("REFUSED"), "{details}");
 }
+
+#[tokio::test]
+async fn a_server_that_follows_an_alias_into_a_zone_below_does_not_make_a_cut_of_it() {
+    let world = World::with("").await;
+    let proofs = ZoneData::new("proofs.example.test", "proofs.example.test NS ns1.test");
+    let example = ZoneData::new(
+        "example.test",
+        "_acme-challenge.example.test CNAME x.proofs.example.test\n\
+         proofs.example.test NS ns1.test\nexample.test NS ns1.test",
+    );
+    for server in &world.servers[1..4] {
+        let (zones, soa) = ([example.clone(), proofs.clone()], proofs.soa());
+        server.now(move |asked| {
+            let mut reply = answer(&zones, asked);
+            // RFC 1034 §4.3.2, step 3a: on with the target, in the zone that it is in.
+            if matches!(reply.answers.last(), Some(alias) if alias.record_type() == RecordType::CNAME) {
+                reply.authorities = vec![soa.clone()];
+            }
+            Act::Reply(reply)
+        });
+    }
+    let zones = ["example.test", "proofs.example.test"];
+    let location = world.locate("_acme-challenge.example.test", &zones).await.unwrap();
+    assert_eq!(location.zone.as_str(), "proofs.example.test");
+    assert_eq!(location.target.as_str(), "x.proofs.example.test");
+}
