@@ -56,7 +56,7 @@ pub use challenge::{
 };
 pub use client::Client;
 pub use directory::{Directory, Meta};
-pub use error::{AcmeError, NameFailure, Operation, Unreachable};
+pub use error::{AcmeError, LimitScope, NameFailure, Operation, Unreachable};
 pub use limits::Limits;
 pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
 pub use preset::{ExternalAccount, PRESETS, Preset};

@@ -31,6 +31,15 @@ pub enum AcmeError {
         detail: String,
         /// Its page about the limit.
         help: Option<String>,
+        /// Whom the limit is about.
+        scope: LimitScope,
+    },
+    /// Nothing was sent: the CA has just turned other orders away, and it seems that its limit
+    /// is about all of them.
+    #[error("not ordered, since other orders were just turned away: {cause}")]
+    HeldBack {
+        /// Why the last of the others was.
+        cause: Box<AcmeError>,
     },
     /// The CA has paused this account or name: too many requests, and no time at which they
     /// would be welcome again. Never retried.
@@ -156,6 +165,15 @@ pub enum AcmeError {
     Certificate(#[from] CertificateError),
 }
 
+/// Whom a limit of the CA is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitScope {
+    /// Everything that is asked of the CA from here.
+    Ca,
+    /// The names of the order, as far as one refusal can tell.
+    Order,
+}
+
 /// What was asked of the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -275,9 +293,11 @@ impl AcmeError {
             }
             Self::Paused { help, .. } => {
                 let page = help.as_ref().map_or(String::new(), |url| format!("; see {url}"));
-                return Some(format!("it is not tried again by itself: follow the CA's words above{page}"));
+                return Some(format!(
+                    "follow the CA's words above{page}; by itself it is tried again once a day at most"
+                ));
             }
-            Self::ReplyLost { cause, .. } => return cause.hint(),
+            Self::ReplyLost { cause, .. } | Self::HeldBack { cause } => return cause.hint(),
             Self::Unreachable { cause, .. } => return cause.hint(),
             Self::Unexpected { during: Operation::Directory, .. } => {
                 "check the address of the directory; a captive portal or a proxy may have answered in its place"
@@ -324,6 +344,7 @@ impl AcmeError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
+            | Self::HeldBack { .. }
             | Self::ReplyLost { .. }
             | Self::Unreachable { .. }
             | Self::OutOfOrder { .. }
