@@ -4,7 +4,7 @@ use super::account::Account;
 use super::authorization::{Authorization, AuthorizationStatus};
 use super::challenge::{Challenge, ChallengeStatus};
 use super::error::{AcmeError, Operation, PRE_AUTHORIZATION};
-use super::limits::{Pace, TRIES};
+use super::limits::{Pace, TRIES, between_looks};
 use super::order::Identifier;
 use super::problem::ProblemKind;
 use super::waiting::telling;
@@ -36,7 +36,7 @@ impl Account {
         self.client.opening().all_open().await;
         let reply = self.read(Operation::Authorization, url).await?;
         let mut authorization: Authorization = reply.located(url)?;
-        authorization.retry_after = reply.retry_after;
+        authorization.retry_after = between_looks(reply.retry_after);
         Ok(authorization)
     }
 

@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::error::{AcmeError, Operation};
-use super::limits::{ORDERS_LOOKED_AT, ORDERS_PAGES};
+use super::limits::{ORDERS_LOOKED_AT, ORDERS_PAGES, between_looks};
 use super::order::{Identifier, NewOrder, NewOrderPayload, OpenOrder, Order, OrderStatus};
 use super::problem::{Problem, ProblemKind};
 use super::reply::Reply;
@@ -116,7 +116,7 @@ impl Account {
 }
 
 pub(super) fn with_retry_after(order: Order, reply: &Reply) -> Order {
-    Order { retry_after: reply.retry_after, ..order }
+    Order { retry_after: between_looks(reply.retry_after), ..order }
 }
 
 fn refuses_replaces(problem: &Problem) -> bool {

@@ -136,3 +136,13 @@ fn bad_nonces_for_ever_end_after_thirty_tries() {
         assert_eq!((bench.ca.orders(), bench.ca.certificates()), (1, 1));
     });
 }
+
+/// ZeroSSL asks for a day while it makes a certificate, and has it within seconds.
+#[test]
+fn a_ca_that_asks_for_a_day_is_looked_at_again_while_there_is_time() {
+    let bench = Bench::new();
+    bench.ca.fault(Endpoint::Finalize, Nth::Every, Fault::Patience(RetryAfter::Seconds(86400)));
+    let outcome = bench.issue(&["--timeout", "20s"]).succeeded();
+    assert!(outcome.elapsed < Duration::from_secs(20), "{outcome}");
+    bench.nothing_left();
+}

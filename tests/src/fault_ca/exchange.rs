@@ -244,6 +244,7 @@ impl Exchange {
             Fault::OneByteASecond => return Ok(reply.delivered(Delivery::OneByteASecond)),
             Fault::SilentBody => return Ok(reply.delivered(Delivery::Silent)),
             Fault::EndlessProcessing => reply.edit_json(keep_processing),
+            Fault::Patience(retry_after) => return Ok(asking_for(reply, retry_after)),
             Fault::WrongContentType => {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             }
@@ -275,7 +276,10 @@ fn code(status: u16) -> StatusCode {
 
 fn refusal(status: u16, retry_after: &RetryAfter) -> Reply {
     let kind = if status == 429 { "rateLimited" } else { "serverInternal" };
-    let reply = Reply::problem(code(status), kind, "the script says so");
+    asking_for(Reply::problem(code(status), kind, "the script says so"), retry_after)
+}
+
+fn asking_for(reply: Reply, retry_after: &RetryAfter) -> Reply {
     match retry_after {
         RetryAfter::Absent => reply,
         RetryAfter::Seconds(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),

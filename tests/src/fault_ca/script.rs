@@ -78,6 +78,8 @@ pub enum Fault {
     Redirect(u16, String),
     /// The CA's order; where it is `valid` it is called `processing` and loses its certificate.
     EndlessProcessing,
+    /// The CA's reply, with this Retry-After.
+    Patience(RetryAfter),
     /// The CA's reply, called `text/plain`.
     WrongContentType,
     /// The CA's authorization, with challenges before its own that no client can know: one of
