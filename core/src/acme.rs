@@ -15,11 +15,12 @@
 //! | `transport`, `reach`, `reply`, `nonce`, `jws`, `limits`, `shared` | one signed request, with all its repetitions |
 //! | `signer` | account keys |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
-//! | `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
+//! | `agreement`, `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
 //! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
 //! | `problem`, `error` | what went wrong |
 
 mod account;
+mod agreement;
 mod authorization;
 mod authorizing;
 mod certificate;

@@ -1,6 +1,7 @@
 //! Accounts (RFC 8555 §7.3): who asks, and with which key.
 
 use super::Client;
+use super::agreement::Agreement;
 use super::directory::Directory;
 use super::error::{AcmeError, Operation};
 use super::jws;
@@ -93,6 +94,7 @@ pub struct Account {
     pub(super) client: Client,
     pub(super) signer: Arc<dyn Signer>,
     pub(super) url: AccountUrl,
+    pub(super) agreement: Option<Agreement>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +124,7 @@ impl Client {
     /// The account at `url` whose key is `signer`. Nothing is asked.
     #[must_use]
     pub fn account(&self, signer: Arc<dyn Signer>, url: AccountUrl) -> Account {
-        Account { client: self.clone(), signer, url }
+        Account { client: self.clone(), signer, url, agreement: None }
     }
 
     /// Creates the account of `signer`'s key (RFC 8555 §7.3), or finds it. Keep the key
@@ -140,7 +142,8 @@ impl Client {
     ) -> Result<Registration, AcmeError> {
         let directory = self.directory().await?;
         if directory.meta.terms_of_service.is_some() && !new.terms_agreed {
-            return Err(AcmeError::TermsNotAgreed { url: directory.meta.terms_of_service.clone() });
+            let url = directory.meta.terms_of_service.clone();
+            return Err(AcmeError::TermsNotAgreed { url, instance: None });
         }
         if directory.meta.external_account_required && new.external_account.is_none() {
             return Err(AcmeError::ExternalAccountRequired);
@@ -256,14 +259,6 @@ impl Account {
         self.update(&serde_json::json!({ "contact": contact })).await
     }
 
-    /// Agrees to terms of service that have changed (RFC 8555 §7.3.3).
-    ///
-    /// # Errors
-    /// What the CA says.
-    pub async fn agree_to_terms(&self) -> Result<AccountState, AcmeError> {
-        self.update(&serde_json::json!({ "termsOfServiceAgreed": true })).await
-    }
-
     /// Gives the account up, for ever (RFC 8555 §7.3.6). One that is given up already counts
     /// as done.
     ///
@@ -303,7 +298,7 @@ impl Account {
         let changed = Self { signer: Arc::clone(&new), ..self.clone() };
         let mut tries = 1;
         loop {
-            let failed = match self.client.post(&call).await {
+            let failed = match self.post(&call).await {
                 Ok(_) => return Ok(changed),
                 Err(failed) => failed,
             };
@@ -327,12 +322,12 @@ impl Account {
         }
     }
 
-    async fn update(&self, payload: &serde_json::Value) -> Result<AccountState, AcmeError> {
+    pub(super) async fn update(&self, payload: &serde_json::Value) -> Result<AccountState, AcmeError> {
         let url = self.parsed_url()?;
         self.client.post(&self.call(Operation::Account, &url).payload(payload)).await?.json()
     }
 
-    fn parsed_url(&self) -> Result<Url, AcmeError> {
+    pub(super) fn parsed_url(&self) -> Result<Url, AcmeError> {
         Url::parse(self.url.as_str()).map_err(|_| AcmeError::Configuration {
             what: format!("the account's address `{}` is not a URL", self.url),
         })
@@ -345,7 +340,7 @@ impl Account {
 
     /// A POST-as-GET (RFC 8555 §6.3).
     pub(super) async fn read(&self, during: Operation, url: &Url) -> Result<Reply, AcmeError> {
-        self.client.post(&self.call(during, url)).await
+        self.post(&self.call(during, url)).await
     }
 }
 
@@ -436,7 +431,9 @@ mod tests {
         })
         .await;
         let error = ca.account().state().await.unwrap_err();
-        assert!(matches!(&error, AcmeError::TermsNotAgreed { url: Some(url) } if url.path() == "/terms/2"));
+        assert!(
+            matches!(&error, AcmeError::TermsNotAgreed { url: Some(url), .. } if url.path() == "/terms/2")
+        );
         assert!(error.hint().unwrap().contains("--agree-tos"));
     }
 

@@ -20,7 +20,7 @@ impl Account {
         let url = directory.new_authz.as_ref().ok_or(AcmeError::NotOffered { what: PRE_AUTHORIZATION })?;
         let payload = serde_json::json!({ "identifier": identifier });
         // Repeating is harmless: at worst one more authorization expires unused.
-        let reply = self.client.post(&self.call(Operation::NewAuthorization, url).payload(&payload)).await?;
+        let reply = self.post(&self.call(Operation::NewAuthorization, url).payload(&payload)).await?;
         let url = reply.location()?;
         match reply.located(&url) {
             Ok(authorization) => Ok(authorization),
@@ -74,7 +74,7 @@ impl Account {
                 return Ok(());
             }
             let call = self.call(Operation::Challenge, &challenge.url).raw_payload(b"{}".to_vec()).once();
-            let failed = match self.client.post(&call).await {
+            let failed = match self.post(&call).await {
                 Ok(_) => return Ok(()),
                 Err(failed) => telling(failed, earlier),
             };

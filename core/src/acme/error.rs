@@ -129,10 +129,18 @@ pub enum AcmeError {
     #[error("the CA has no account for this key")]
     AccountDoesNotExist,
     /// The CA's terms have to be agreed to first.
-    #[error("the CA's terms of service are not agreed to{}", In(.url.as_ref()))]
+    #[error("the CA's terms of service are not agreed to{}", In(.url.as_ref().or(.instance.as_ref())))]
     TermsNotAgreed {
         /// Where they can be read.
         url: Option<Url>,
+        /// The CA's page about agreeing to them.
+        instance: Option<Url>,
+    },
+    /// The CA was told that its terms are agreed to, and wants it done another way.
+    #[error("the CA wants its terms of service agreed to{}", At(.page.as_ref()))]
+    TermsAgreedInVain {
+        /// Where it says how.
+        page: Option<Url>,
     },
     /// The CA gives accounts only to people it knows already.
     #[error("the CA wants an external account binding")]
@@ -319,7 +327,12 @@ impl AcmeError {
                 return Some(format!("it has `{}`", offered.join("`, `")));
             }
             Self::AccountDoesNotExist => "register with `dns01 account register`",
-            Self::TermsNotAgreed { .. } => "read the terms, then agree with `--agree-tos`",
+            Self::TermsNotAgreed { .. } => {
+                "read the terms, then agree with `--agree-tos`: of `dns01 account update` where there is an account"
+            }
+            Self::TermsAgreedInVain { .. } => {
+                "`--agree-tos` was not enough for this CA: agree there, in a browser, then run it again"
+            }
             Self::ExternalAccountRequired => {
                 "get a key id and an HMAC key from the CA and give them with `--eab-kid` and `--eab-hmac-key-file`"
             }
@@ -419,6 +432,17 @@ struct In<'a>(Option<&'a Url>);
 impl fmt::Display for In<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |url| write!(f, ": {url}"))
+    }
+}
+
+struct At<'a>(Option<&'a Url>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(url) => write!(f, " at {url}"),
+            None => f.write_str(" on its pages"),
+        }
     }
 }
 

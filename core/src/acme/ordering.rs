@@ -35,7 +35,7 @@ impl Account {
         let opening = self.client.opening();
         let under_way = opening.begin();
         let call = self.call(Operation::NewOrder, url).payload(&payload).once().among(opening);
-        let reply = self.client.post(&call).await;
+        let reply = self.post(&call).await;
         opening.learn(&reply);
         drop(under_way);
         let reply = reply?;

@@ -115,14 +115,15 @@ fn out_of_order(reply: &Reply, problem: Option<Problem>) -> AcmeError {
 /// Maps a refusal to the error a caller can act on.
 fn refuse(reply: &Reply, problem: Problem) -> Trouble {
     let during = reply.during;
+    let terms = reply.links("terms-of-service").into_iter().next();
     let error = match problem.kind {
         ProblemKind::AccountDoesNotExist => AcmeError::AccountDoesNotExist,
         ProblemKind::ExternalAccountRequired => AcmeError::ExternalAccountRequired,
         ProblemKind::OrderNotReady => AcmeError::OrderNotReady { detail: problem.detail },
-        ProblemKind::UserActionRequired => {
+        // RFC 8555 §7.3.3 wants the link; without it something else is to be done.
+        ProblemKind::UserActionRequired if terms.is_some() || during == Operation::NewAccount => {
             let instance = problem.instance.as_deref().and_then(|page| reply.url.join(page).ok());
-            let terms = reply.links("terms-of-service").into_iter().next();
-            AcmeError::TermsNotAgreed { url: instance.or(terms) }
+            AcmeError::TermsNotAgreed { url: terms, instance }
         }
         ProblemKind::BadNonce => {
             let error = AcmeError::Problem { during, problem: Box::new(problem) };

@@ -9,7 +9,7 @@ use super::script::{Fault, Gate, RetryAfter, Script, Verdict};
 use super::{Setup, lock};
 use bytes::Bytes;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LINK, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
     USER_AGENT,
 };
 use hyper::http::request::Parts;
@@ -219,6 +219,7 @@ impl Exchange {
                 let problem = Reply::problem(StatusCode::BAD_REQUEST, "badNonce", "the script says so");
                 Ok(problem.with(REPLAY_NONCE, &self.nonce().await?))
             }
+            Fault::NewTerms => Ok(new_terms()),
             Fault::Redirect(status, to) => {
                 Ok(Reply::new(code(*status), "text/plain", "moved").with(LOCATION, to))
             }
@@ -253,7 +254,11 @@ impl Exchange {
                 let chain = String::from_utf8_lossy(&reply.body);
                 reply.body = self.authority.wrong(&chain, *wrong).map_err(|_| Ending::Close)?.into();
             }
-            Fault::ResetBefore | Fault::StatusBefore(..) | Fault::BadNonce | Fault::Redirect(..) => {}
+            Fault::ResetBefore
+            | Fault::StatusBefore(..)
+            | Fault::BadNonce
+            | Fault::NewTerms
+            | Fault::Redirect(..) => {}
         }
         Ok(reply)
     }
@@ -288,6 +293,12 @@ fn asking_for(reply: Reply, retry_after: &RetryAfter) -> Reply {
         }
         RetryAfter::Text(text) => reply.with(RETRY_AFTER, text),
     }
+}
+
+fn new_terms() -> Reply {
+    let mut reply = Reply::problem(StatusCode::FORBIDDEN, "userActionRequired", "the terms have changed");
+    reply.edit_json(|problem| problem["instance"] = json!("https://fault-ca.invalid/agree"));
+    reply.with(LINK, r#"<https://fault-ca.invalid/terms/2>;rel="terms-of-service""#)
 }
 
 /// An order that was finalized is not done yet.

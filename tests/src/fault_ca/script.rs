@@ -74,6 +74,8 @@ pub enum Fault {
     SilentBody,
     /// No reply, for ever; the CA has done its work.
     Hang,
+    /// The terms of service have changed (RFC 8555 §7.3.3); the CA saw nothing.
+    NewTerms,
     /// A redirect of this status to this address; the CA saw nothing.
     Redirect(u16, String),
     /// The CA's order; where it is `valid` it is called `processing` and loses its certificate.
@@ -93,7 +95,10 @@ impl Fault {
     /// Whether the CA gets to see the request.
     #[must_use]
     pub fn forwards(&self) -> bool {
-        !matches!(self, Self::ResetBefore | Self::StatusBefore(..) | Self::BadNonce | Self::Redirect(..))
+        !matches!(
+            self,
+            Self::ResetBefore | Self::StatusBefore(..) | Self::BadNonce | Self::NewTerms | Self::Redirect(..)
+        )
     }
 }
 
