@@ -196,7 +196,9 @@ impl Failure {
         let exit = match error.id() {
             "store" | "ca-unreachable" | "busy" => Exit::NothingTried,
             "terms-not-agreed" => Exit::Usage,
-            _ if matches!(root, IssueError::BackOff { .. }) => Exit::NothingTried,
+            _ if matches!(root, IssueError::BackOff { .. } | IssueError::NamesBackOff { .. }) => {
+                Exit::NothingTried
+            }
             _ => Exit::SomeFailed,
         };
         let mut failure = Self::of_room(error.id(), root, error.hint(), exit);

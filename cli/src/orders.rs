@@ -163,6 +163,7 @@ async fn carry_out_one(
         certificate: wanted.certificate,
         authority: Arc::clone(authority),
         csr: wanted.csr,
+        force: mood.force,
         pre_authorize: wanted.pre_authorize,
         timeout: wanted.timeout,
     };

@@ -16,11 +16,12 @@
 //! | `signer` | account keys |
 //! | `registration`, `key_change` | how a key gets an account, and an account another key |
 //! | `account`, `order`, `authorization`, `challenge` | what RFC 8555 calls so |
-//! | `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
+//! | `agreement`, `ordering`, `opening`, `authorizing`, `waiting`, `issuance`, `revocation` | what an account does with them |
 //! | `certificate`, `renewal_info` | what came of it, checked; when to renew |
 //! | `problem`, `error` | what went wrong |
 
 mod account;
+mod agreement;
 mod authorization;
 mod authorizing;
 mod certificate;
@@ -59,7 +60,7 @@ pub use challenge::{
 };
 pub use client::Client;
 pub use directory::{Directory, Meta};
-pub use error::{AcmeError, NameFailure, Operation, Unreachable};
+pub use error::{AcmeError, LimitScope, NameFailure, Operation, Unreachable};
 pub use limits::Limits;
 pub use order::{Identifier, NewOrder, OpenOrder, Order, OrderStatus};
 pub use preset::{ExternalAccount, PRESETS, Preset};

@@ -229,6 +229,7 @@ impl Authority {
         };
         let signer = signer(&stored.key)?;
         let account = self.client.account(signer, AccountUrl::new(url.clone()));
+        let account = account.agreeing(self.config.agree_tos);
         match &stored.next_key {
             Some(next) => {
                 let next = next.clone();
@@ -254,7 +255,7 @@ impl Authority {
         // What the CA would refuse anyhow is found out before a key is made and stored.
         let terms = client.directory().await?.meta.terms_of_service.clone();
         if terms.is_some() && !self.config.agree_tos {
-            return Err(AcmeError::TermsNotAgreed { url: terms }.into());
+            return Err(AcmeError::TermsNotAgreed { url: terms, instance: None }.into());
         }
         let kind = self.config.account_key;
         let key = tokio::task::spawn_blocking(move || SoftwareKey::generate(kind))
@@ -292,7 +293,8 @@ impl Authority {
         stored.contacts = new.contact;
         store.put_account(&stored).await?;
         // What is kept has no deadline.
-        Ok(self.client.account(signer, registration.account.url().clone()))
+        let account = self.client.account(signer, registration.account.url().clone());
+        Ok(account.agreeing(self.config.agree_tos))
     }
 
     async fn external_account(&self) -> Result<Option<ExternalAccountBinding>, AuthorityError> {
@@ -348,6 +350,20 @@ impl Authority {
         self.existing_account(store).await?.update_contact(contact).await?;
         if let Some(mut stored) = self.stored(store).await? {
             stored.contacts = contact.to_vec();
+            store.put_account(&stored).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the CA that its present terms of service are agreed to (RFC 8555 §7.3.3).
+    ///
+    /// # Errors
+    /// [`AuthorityError`]
+    pub async fn agree_to_terms(&self, store: &Store) -> Result<(), AuthorityError> {
+        self.existing_account(store).await?.agree_to_terms().await?;
+        let terms = self.client.directory().await?.meta.terms_of_service.clone();
+        if let Some(mut stored) = self.stored(store).await? {
+            stored.terms_agreed = terms.map(|url| url.to_string());
             store.put_account(&stored).await?;
         }
         Ok(())

@@ -199,6 +199,9 @@ pub fn renewal(held: &Held) -> Renewal {
     Renewal { from: held.not_after - left, advised: false }
 }
 
+/// What fails again and again, or waits for a person, is tried once a day.
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+
 /// How long to wait after the `attempts`th failure in a row: 1, 10, 100 minutes, then a day.
 #[must_use]
 pub fn pause_after(attempts: u32) -> SignedDuration {
@@ -206,7 +209,7 @@ pub fn pause_after(attempts: u32) -> SignedDuration {
         0 | 1 => SignedDuration::from_mins(1),
         2 => SignedDuration::from_mins(10),
         3 => SignedDuration::from_mins(100),
-        _ => SignedDuration::from_hours(24),
+        _ => LONGEST_PAUSE,
     }
 }
 

@@ -9,5 +9,6 @@ mod lost_replies;
 mod preauthorization;
 mod proxies;
 mod refusals;
+mod terms;
 mod unreachable;
 mod wrong_certificates;

@@ -43,7 +43,7 @@ pub(crate) enum AccountCommand {
     Register(AccountArguments),
     /// Show the account as the CA knows it
     Show(AccountArguments),
-    /// Change the contact addresses
+    /// Change the contact addresses, or agree to terms of service that have changed
     Update(AccountArguments),
     /// Give the account a new key
     Rollover(AccountArguments),

@@ -49,12 +49,17 @@ async fn carry_out(
             show(program, authority, &account).await
         }
         AccountCommand::Update(_) => {
-            if arguments.email.is_empty() && authority.config().contact.is_empty() {
-                return Err(
-                    Failure::usage("usage-value", "no contact is given").with_hint("give one with -m")
-                );
+            let contact = &authority.config().contact;
+            if contact.is_empty() && !arguments.agree_tos {
+                let failure = Failure::usage("usage-value", "no contact is given");
+                return Err(failure.with_hint("give one with -m, or agree to changed terms with --agree-tos"));
             }
-            authority.update_contact(store, &authority.config().contact).await?;
+            if arguments.agree_tos {
+                authority.agree_to_terms(store).await?;
+            }
+            if !contact.is_empty() {
+                authority.update_contact(store, contact).await?;
+            }
             let account = authority.existing_account(store).await?;
             show(program, authority, &account).await
         }
@@ -85,7 +90,7 @@ async fn agree(program: &Program, authority: &Authority) -> Result<bool, Failure
         format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", authority.name());
     match program.output.can_ask() && ask(&question).await {
         true => Ok(true),
-        false => Err(AcmeError::TermsNotAgreed { url: Some(terms) }.into()),
+        false => Err(AcmeError::TermsNotAgreed { url: Some(terms), instance: None }.into()),
     }
 }
 

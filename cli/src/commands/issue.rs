@@ -105,7 +105,7 @@ async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted])
         let Some(terms) = directory.meta.terms_of_service.clone() else { continue };
         if !ask(&format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", ca.name)).await
         {
-            return Err(Failure::from(AcmeError::TermsNotAgreed { url: Some(terms) }).into());
+            return Err(Failure::from(AcmeError::TermsNotAgreed { url: Some(terms), instance: None }).into());
         }
         for one in wanted.iter_mut().filter(|one| one.ca.directory == ca.directory) {
             one.ca.agree_tos = true;

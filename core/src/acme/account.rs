@@ -1,5 +1,6 @@
 //! Accounts (RFC 8555 §7.3): who asks, and with which key.
 
+use super::agreement::Agreement;
 use super::client::Client;
 use super::directory::Directory;
 use super::error::{AcmeError, Operation};
@@ -59,6 +60,7 @@ pub struct Account {
     pub(super) client: Client,
     pub(super) signer: Arc<dyn Signer>,
     pub(super) url: AccountUrl,
+    pub(super) agreement: Option<Agreement>,
 }
 
 impl Account {
@@ -111,14 +113,6 @@ impl Account {
         self.update(&serde_json::json!({ "contact": contact })).await
     }
 
-    /// Agrees to terms of service that have changed (RFC 8555 §7.3.3).
-    ///
-    /// # Errors
-    /// What the CA says.
-    pub async fn agree_to_terms(&self) -> Result<AccountState, AcmeError> {
-        self.update(&serde_json::json!({ "termsOfServiceAgreed": true })).await
-    }
-
     /// Gives the account up, for ever (RFC 8555 §7.3.6). One that is given up already counts
     /// as done.
     ///
@@ -140,12 +134,12 @@ impl Account {
         }
     }
 
-    async fn update(&self, payload: &serde_json::Value) -> Result<AccountState, AcmeError> {
+    pub(super) async fn update(&self, payload: &serde_json::Value) -> Result<AccountState, AcmeError> {
         let url = self.parsed_url()?;
         self.client.post(&self.call(Operation::Account, &url).payload(payload)).await?.json()
     }
 
-    fn parsed_url(&self) -> Result<Url, AcmeError> {
+    pub(super) fn parsed_url(&self) -> Result<Url, AcmeError> {
         Url::parse(self.url.as_str()).map_err(|_| AcmeError::Configuration {
             what: format!("the account's address `{}` is not a URL", self.url),
         })
@@ -158,7 +152,7 @@ impl Account {
 
     /// A POST-as-GET (RFC 8555 §6.3).
     pub(super) async fn read(&self, during: Operation, url: &Url) -> Result<Reply, AcmeError> {
-        self.client.post(&self.call(during, url)).await
+        self.post(&self.call(during, url)).await
     }
 }
 
@@ -180,7 +174,9 @@ mod tests {
         })
         .await;
         let error = ca.account().state().await.unwrap_err();
-        assert!(matches!(&error, AcmeError::TermsNotAgreed { url: Some(url) } if url.path() == "/terms/2"));
+        assert!(
+            matches!(&error, AcmeError::TermsNotAgreed { url: Some(url), .. } if url.path() == "/terms/2")
+        );
         assert!(error.hint().unwrap().contains("--agree-tos"));
     }
 

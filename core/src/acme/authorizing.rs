@@ -4,7 +4,7 @@ use super::account::Account;
 use super::authorization::{Authorization, AuthorizationStatus};
 use super::challenge::{Challenge, ChallengeStatus};
 use super::error::{AcmeError, Operation, PRE_AUTHORIZATION};
-use super::limits::{Pace, TRIES};
+use super::limits::{Pace, TRIES, between_looks};
 use super::order::Identifier;
 use super::problem::ProblemKind;
 use super::waiting::telling;
@@ -20,7 +20,7 @@ impl Account {
         let url = directory.new_authz.as_ref().ok_or(AcmeError::NotOffered { what: PRE_AUTHORIZATION })?;
         let payload = serde_json::json!({ "identifier": identifier });
         // Repeating is harmless: at worst one more authorization expires unused.
-        let reply = self.client.post(&self.call(Operation::NewAuthorization, url).payload(&payload)).await?;
+        let reply = self.post(&self.call(Operation::NewAuthorization, url).payload(&payload)).await?;
         let url = reply.location()?;
         match reply.located(&url) {
             Ok(authorization) => Ok(authorization),
@@ -36,7 +36,7 @@ impl Account {
         self.client.opening().all_open().await;
         let reply = self.read(Operation::Authorization, url).await?;
         let mut authorization: Authorization = reply.located(url)?;
-        authorization.retry_after = reply.retry_after;
+        authorization.retry_after = between_looks(reply.retry_after);
         Ok(authorization)
     }
 
@@ -74,7 +74,7 @@ impl Account {
                 return Ok(());
             }
             let call = self.call(Operation::Challenge, &challenge.url).raw_payload(b"{}".to_vec()).once();
-            let failed = match self.client.post(&call).await {
+            let failed = match self.post(&call).await {
                 Ok(_) => return Ok(()),
                 Err(failed) => telling(failed, earlier),
             };

@@ -31,6 +31,15 @@ pub enum AcmeError {
         detail: String,
         /// Its page about the limit.
         help: Option<String>,
+        /// Whom the limit is about.
+        scope: LimitScope,
+    },
+    /// Nothing was sent: the CA has just turned other orders away, and it seems that its limit
+    /// is about all of them.
+    #[error("not ordered, since other orders were just turned away: {cause}")]
+    HeldBack {
+        /// Why the last of the others was.
+        cause: Box<AcmeError>,
     },
     /// The CA has paused this account or name: too many requests, and no time at which they
     /// would be welcome again. Never retried.
@@ -120,10 +129,18 @@ pub enum AcmeError {
     #[error("the CA has no account for this key")]
     AccountDoesNotExist,
     /// The CA's terms have to be agreed to first.
-    #[error("the CA's terms of service are not agreed to{}", In(.url.as_ref()))]
+    #[error("the CA's terms of service are not agreed to{}", In(.url.as_ref().or(.instance.as_ref())))]
     TermsNotAgreed {
         /// Where they can be read.
         url: Option<Url>,
+        /// The CA's page about agreeing to them.
+        instance: Option<Url>,
+    },
+    /// The CA was told that its terms are agreed to, and wants it done another way.
+    #[error("the CA wants its terms of service agreed to{}", At(.page.as_ref()))]
+    TermsAgreedInVain {
+        /// Where it says how.
+        page: Option<Url>,
     },
     /// The CA gives accounts only to people it knows already.
     #[error("the CA wants an external account binding")]
@@ -154,6 +171,15 @@ pub enum AcmeError {
     /// The certificate is not what it must be.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+}
+
+/// Whom a limit of the CA is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitScope {
+    /// Everything that is asked of the CA from here.
+    Ca,
+    /// The names of the order, as far as one refusal can tell.
+    Order,
 }
 
 /// What was asked of the CA.
@@ -275,9 +301,11 @@ impl AcmeError {
             }
             Self::Paused { help, .. } => {
                 let page = help.as_ref().map_or(String::new(), |url| format!("; see {url}"));
-                return Some(format!("it is not tried again by itself: follow the CA's words above{page}"));
+                return Some(format!(
+                    "follow the CA's words above{page}; by itself it is tried again once a day at most"
+                ));
             }
-            Self::ReplyLost { cause, .. } => return cause.hint(),
+            Self::ReplyLost { cause, .. } | Self::HeldBack { cause } => return cause.hint(),
             Self::Unreachable { cause, .. } => return cause.hint(),
             Self::Unexpected { during: Operation::Directory, .. } => {
                 "check the address of the directory; a captive portal or a proxy may have answered in its place"
@@ -299,7 +327,12 @@ impl AcmeError {
                 return Some(format!("it has `{}`", offered.join("`, `")));
             }
             Self::AccountDoesNotExist => "register with `dns01 account register`",
-            Self::TermsNotAgreed { .. } => "read the terms, then agree with `--agree-tos`",
+            Self::TermsNotAgreed { .. } => {
+                "read the terms, then agree with `--agree-tos`: of `dns01 account update` where there is an account"
+            }
+            Self::TermsAgreedInVain { .. } => {
+                "`--agree-tos` was not enough for this CA: agree there, in a browser, then run it again"
+            }
             Self::ExternalAccountRequired => {
                 "get a key id and an HMAC key from the CA and give them with `--eab-kid` and `--eab-hmac-key-file`"
             }
@@ -333,6 +366,7 @@ impl AcmeError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
+            | Self::HeldBack { .. }
             | Self::ReplyLost { .. }
             | Self::Unreachable { .. }
             | Self::OutOfOrder { .. }
@@ -407,6 +441,17 @@ struct In<'a>(Option<&'a Url>);
 impl fmt::Display for In<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |url| write!(f, ": {url}"))
+    }
+}
+
+struct At<'a>(Option<&'a Url>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(url) => write!(f, " at {url}"),
+            None => f.write_str(" on its pages"),
+        }
     }
 }
 

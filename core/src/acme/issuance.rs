@@ -24,7 +24,7 @@ impl Account {
         let mut earlier = None;
         loop {
             let call = self.call(Operation::Finalize, &order.finalize).payload(&payload).once();
-            let failed = match self.client.post(&call).await {
+            let failed = match self.post(&call).await {
                 Ok(reply) => match reply.located(&order.url) {
                     Ok(finalized) => return Ok(with_retry_after(finalized, &reply)),
                     Err(odd) => odd,
@@ -83,7 +83,7 @@ impl Account {
 
     async fn read_certificate(&self, url: &Url) -> Result<Reply, AcmeError> {
         let call = self.call(Operation::Certificate, url).accept("application/pem-certificate-chain");
-        self.client.post(&call).await
+        self.post(&call).await
     }
 }
 

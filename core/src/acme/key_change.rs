@@ -36,7 +36,7 @@ impl Account {
         let changed = Self { signer: Arc::clone(&new), ..self.clone() };
         let mut tries = 1;
         loop {
-            let failed = match self.client.post(&call).await {
+            let failed = match self.post(&call).await {
                 Ok(_) => return Ok(changed),
                 Err(failed) => failed,
             };

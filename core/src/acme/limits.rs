@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The bounds of one client. The defaults are those of a command that a person waits for.
 #[derive(Clone, Debug)]
@@ -45,6 +46,11 @@ pub(super) const CONNECT_TRIES: u32 = 4;
 pub(super) const REDIRECTS: u32 = 3;
 /// Looks at a pending order before the authorizations are read too.
 pub(super) const LOOKS_BEFORE_AUTHORIZATIONS: u32 = 5;
+/// The longest Retry-After of an order or authorization that is obeyed. Some CAs ask for a day
+/// while they take seconds, and a person waits.
+const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+/// Before the deadline by so much at most, the last look is due: its reply has to come in time.
+const LONGEST_LAST_LOOK: Duration = Duration::from_secs(10);
 /// How long the CA's advice on renewal is waited for.
 pub(super) const ADVICE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pages of an orders list that are read at most.
@@ -79,6 +85,36 @@ impl Pace {
         let pause = self.next;
         self.next = self.next.mul_f64(self.factor).min(self.longest);
         pause.max(retry_after.unwrap_or_default())
+    }
+}
+
+/// How long an order or authorization is left alone whose CA said `retry_after`.
+pub(super) fn between_looks(retry_after: Option<Duration>) -> Option<Duration> {
+    retry_after.map(|wait| wait.min(LONGEST_BETWEEN_LOOKS))
+}
+
+/// The looks that are left until a deadline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    last: Instant,
+    deadline: Instant,
+}
+
+impl Looks {
+    /// Those between `begun` and `deadline`.
+    pub(super) fn until(deadline: Instant, begun: Instant) -> Self {
+        let tenth = deadline.saturating_duration_since(begun) / 10;
+        Self { last: deadline.checked_sub(tenth.min(LONGEST_LAST_LOOK)).unwrap_or(deadline), deadline }
+    }
+
+    /// When to look next after `pause`; `None` where no reply would come in time. However long
+    /// the pause, there is a look shortly before the deadline.
+    pub(super) fn next(self, now: Instant, pause: Duration) -> Option<Instant> {
+        let next = now + pause;
+        match now < self.last {
+            true => Some(next.min(self.last)),
+            false => (next < self.deadline).then_some(next),
+        }
     }
 }
 
@@ -130,6 +166,29 @@ mod tests {
             pace.next(None);
         }
         assert_eq!(pace.next(None), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_order_is_left_alone_as_long_as_its_ca_says_but_no_longer_than_30_s() {
+        let seconds = |wait| between_looks(wait).map(|wait| wait.as_secs());
+        assert_eq!(seconds(None), None);
+        assert_eq!(seconds(Some(Duration::from_secs(5))), Some(5));
+        assert_eq!(seconds(Some(Duration::from_secs(86400))), Some(30));
+    }
+
+    #[test]
+    fn the_last_look_is_early_enough_for_its_reply_to_count() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86400));
+        for (deadline, last) in [(20, 18), (600, 590)] {
+            let looks = Looks::until(at(deadline), begun);
+            assert_eq!(looks.next(at(3), second), Some(at(4)));
+            assert_eq!(looks.next(at(3), day), Some(at(last)));
+            assert_eq!(looks.next(at(last), second), Some(at(last + 1)), "as long as there is time");
+            assert_eq!(looks.next(at(last), day), None);
+            assert_eq!(looks.next(at(deadline), Duration::ZERO), None);
+        }
     }
 
     proptest! {

@@ -4,7 +4,10 @@
 //! authorizations while other orders are still being opened. And Pebble, which many test
 //! against, locks itself up when it does both at once for hundreds of orders.
 
+use super::error::{AcmeError, LimitScope};
+use jiff::Timestamp;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -12,11 +15,24 @@ use tokio::time::timeout;
 /// The longest that one slow newOrder makes others wait.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How many orders are being opened at one CA.
+/// So many orders turned away one after the other, none opened between them, are taken to tell
+/// that the limit is about all of them, the account's for instance: one alone may be about the
+/// names of its order.
+const TURNED_AWAY_IN_A_ROW: usize = 10;
+
+/// How many orders are being opened at one CA, and whether it takes any.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     under_way: AtomicUsize,
     all_open: Notify,
+    turned_away: Mutex<TurnedAway>,
+}
+
+/// The orders that were turned away since one was opened.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    in_a_row: usize,
+    last: Option<AcmeError>,
 }
 
 /// One order is being opened, until this is dropped.
@@ -28,6 +44,30 @@ impl Opening {
     pub(super) fn begin(&self) -> OneOpening<'_> {
         self.under_way.fetch_add(1, Ordering::SeqCst);
         OneOpening(self)
+    }
+
+    /// Takes to heart what became of an order that was sent.
+    pub(super) fn learn<T>(&self, became: &Result<T, AcmeError>) {
+        let mut turned_away = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        match became {
+            Ok(_) => *turned_away = TurnedAway::default(),
+            Err(error @ AcmeError::RateLimited { scope, .. }) => {
+                turned_away.in_a_row += match scope {
+                    LimitScope::Order => 1,
+                    LimitScope::Ca => TURNED_AWAY_IN_A_ROW,
+                };
+                turned_away.last = Some(error.clone());
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Why no order is to be sent at `now`; nothing of it outlives this process.
+    pub(super) fn held_back(&self, now: Timestamp) -> Option<AcmeError> {
+        let turned_away = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = turned_away.last.as_ref().filter(|_| turned_away.in_a_row >= TURNED_AWAY_IN_A_ROW)?;
+        let over = matches!(last, AcmeError::RateLimited { until, .. } if *until <= now);
+        (!over).then(|| AcmeError::HeldBack { cause: Box::new(last.clone()) })
     }
 
     /// Waits until none is, but no longer than [`LONGEST`].

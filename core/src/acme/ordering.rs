@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::error::{AcmeError, Operation};
-use super::limits::{ORDERS_LOOKED_AT, ORDERS_PAGES};
+use super::limits::{ORDERS_LOOKED_AT, ORDERS_PAGES, between_looks};
 use super::order::{Identifier, NewOrder, NewOrderPayload, OpenOrder, Order, OrderStatus};
 use super::problem::{Problem, ProblemKind};
 use super::reply::Reply;
@@ -32,9 +32,13 @@ impl Account {
     async fn post_new_order(&self, new: &NewOrder, with_replaces: bool) -> Result<Order, AcmeError> {
         let url = &self.client.directory().await?.new_order;
         let payload = NewOrderPayload::new(new, with_replaces);
-        let opening = self.client.opening().begin();
-        let reply = self.client.post(&self.call(Operation::NewOrder, url).payload(&payload).once()).await?;
-        drop(opening);
+        let opening = self.client.opening();
+        let under_way = opening.begin();
+        let call = self.call(Operation::NewOrder, url).payload(&payload).once().among(opening);
+        let reply = self.post(&call).await;
+        opening.learn(&reply);
+        drop(under_way);
+        let reply = reply?;
         // Without an address the order may be open all the same.
         let lost = |cause| AcmeError::ReplyLost { during: Operation::NewOrder, cause: Box::new(cause) };
         let url = reply.location().map_err(lost)?;
@@ -112,7 +116,7 @@ impl Account {
 }
 
 pub(super) fn with_retry_after(order: Order, reply: &Reply) -> Order {
-    Order { retry_after: reply.retry_after, ..order }
+    Order { retry_after: between_looks(reply.retry_after), ..order }
 }
 
 fn refuses_replaces(problem: &Problem) -> bool {
@@ -190,6 +194,51 @@ mod tests {
         let error = ca.account().new_order(&new).await.unwrap_err();
         assert!(error.hint().unwrap().contains("another CA"), "{error:?}");
         assert_eq!(ca.paths().len(), 1);
+    }
+
+    async fn order_many(ca: &FakeCa, many: usize) -> Vec<AcmeError> {
+        let account = ca.account();
+        let orders =
+            (0..many).map(|number| {
+                let account = account.clone();
+                async move {
+                    account.new_order(&NewOrder::of(vec![Identifier::dns(format!("{number}.test"))])).await
+                }
+            });
+        futures_util::future::join_all(orders).await.into_iter().filter_map(Result::err).collect()
+    }
+
+    #[tokio::test]
+    async fn once_a_ca_turns_every_order_away_the_rest_of_hundreds_is_not_sent() {
+        let ca = FakeCa::start(|_| Answer::problem(429, "rateLimited").with("retry-after", "9000")).await;
+        let errors = order_many(&ca, 300).await;
+        let held_back = errors.iter().filter(|error| matches!(error, AcmeError::HeldBack { .. })).count();
+        assert_eq!(errors.len(), 300);
+        assert_eq!(ca.paths().len(), 300 - held_back);
+        // Ten tell that it is about all of them; those in flight meanwhile were sent as well.
+        assert!(ca.paths().len() <= 10 + 32, "{} were sent", ca.paths().len());
+        let words = errors.last().unwrap().to_string();
+        assert!(
+            words.starts_with("not ordered") && words.ends_with("2026-11-22T03:30:00Z: said the CA"),
+            "{words}"
+        );
+    }
+
+    #[tokio::test]
+    async fn orders_that_are_turned_away_here_and_there_hold_no_other_back() {
+        let ca = FakeCa::start(|asked| match asked.payload["identifiers"][0]["value"].as_str().unwrap() {
+            name if name.starts_with('1') => {
+                Answer::json(201, &order(&asked.base, "pending")).with("location", "/order/1")
+            }
+            _ => Answer::problem(429, "rateLimited").with("retry-after", "9000"),
+        })
+        .await;
+        let account = ca.account();
+        for number in (1..=9).cycle().take(45) {
+            let order = NewOrder::of(vec![Identifier::dns(format!("{number}.test"))]);
+            assert_eq!(account.new_order(&order).await.is_ok(), number == 1);
+        }
+        assert_eq!(ca.paths().len(), 45);
     }
 
     /// A CA that lists two pages of orders, the open one on the second.

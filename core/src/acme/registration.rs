@@ -62,7 +62,7 @@ impl Client {
     /// The account at `url` whose key is `signer`. Nothing is asked.
     #[must_use]
     pub fn account(&self, signer: Arc<dyn Signer>, url: AccountUrl) -> Account {
-        Account { client: self.clone(), signer, url }
+        Account { client: self.clone(), signer, url, agreement: None }
     }
 
     /// Creates the account of `signer`'s key (RFC 8555 §7.3), or finds it. Keep the key
@@ -80,7 +80,8 @@ impl Client {
     ) -> Result<Registration, AcmeError> {
         let directory = self.directory().await?;
         if directory.meta.terms_of_service.is_some() && !new.terms_agreed {
-            return Err(AcmeError::TermsNotAgreed { url: directory.meta.terms_of_service.clone() });
+            let url = directory.meta.terms_of_service.clone();
+            return Err(AcmeError::TermsNotAgreed { url, instance: None });
         }
         if directory.meta.external_account_required && new.external_account.is_none() {
             return Err(AcmeError::ExternalAccountRequired);

@@ -1,6 +1,6 @@
 //! What came back from a CA, and what it means for the request.
 
-use super::error::{AcmeError, Operation, PRE_AUTHORIZATION};
+use super::error::{AcmeError, LimitScope, Operation, PRE_AUTHORIZATION};
 use super::nonce::is_nonce;
 use super::problem::{Problem, ProblemKind};
 use super::reach;
@@ -73,16 +73,33 @@ pub(super) fn judge(mut reply: Reply, now: Timestamp) -> Result<Reply, Trouble> 
 fn limit(reply: &Reply, problem: Option<Problem>, now: Timestamp) -> Trouble {
     let during = reply.during;
     let help = reply.links("help").into_iter().next().map(String::from);
+    let scope = scope(reply, problem.as_ref());
     let words = |problem: Option<Problem>| problem.map_or_else(|| reply.glimpse(), |problem| problem.detail);
     match reply.retry_after {
         Some(wait) => {
             let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-            Trouble::Wait(wait, AcmeError::RateLimited { during, until, detail: words(problem), help })
+            Trouble::Wait(wait, AcmeError::RateLimited { during, until, detail: words(problem), help, scope })
         }
         None if reply.status == StatusCode::SERVICE_UNAVAILABLE => {
             Trouble::Busy(out_of_order(reply, problem))
         }
         None => Trouble::Refused(AcmeError::Paused { during, detail: words(problem), help }),
+    }
+}
+
+/// RFC 8555 §6.6 has no field that tells. What is refused as `rateLimited` on the way of an order
+/// is mostly about its names: so many certificates for them, so many failed validations. 503 is
+/// for everybody, and what is not an ACME problem comes from something before the CA, which
+/// knows no names.
+fn scope(reply: &Reply, problem: Option<&Problem>) -> LimitScope {
+    let of_an_order = matches!(
+        reply.during,
+        Operation::NewOrder | Operation::NewAuthorization | Operation::Challenge | Operation::Finalize
+    );
+    let limited = problem.is_some_and(|problem| problem.kind == ProblemKind::RateLimited);
+    match of_an_order && limited && reply.status != StatusCode::SERVICE_UNAVAILABLE {
+        true => LimitScope::Order,
+        false => LimitScope::Ca,
     }
 }
 
@@ -98,14 +115,15 @@ fn out_of_order(reply: &Reply, problem: Option<Problem>) -> AcmeError {
 /// Maps a refusal to the error a caller can act on.
 fn refuse(reply: &Reply, problem: Problem) -> Trouble {
     let during = reply.during;
+    let terms = reply.links("terms-of-service").into_iter().next();
     let error = match problem.kind {
         ProblemKind::AccountDoesNotExist => AcmeError::AccountDoesNotExist,
         ProblemKind::ExternalAccountRequired => AcmeError::ExternalAccountRequired,
         ProblemKind::OrderNotReady => AcmeError::OrderNotReady { detail: problem.detail },
-        ProblemKind::UserActionRequired => {
+        // RFC 8555 §7.3.3 wants the link; without it something else is to be done.
+        ProblemKind::UserActionRequired if terms.is_some() || during == Operation::NewAccount => {
             let instance = problem.instance.as_deref().and_then(|page| reply.url.join(page).ok());
-            let terms = reply.links("terms-of-service").into_iter().next();
-            AcmeError::TermsNotAgreed { url: instance.or(terms) }
+            AcmeError::TermsNotAgreed { url: terms, instance }
         }
         ProblemKind::BadNonce => {
             let error = AcmeError::Problem { during, problem: Box::new(problem) };
@@ -304,6 +322,32 @@ mod tests {
         assert_eq!(ahead(&[("date", "Sun, 22 Nov 2026 00:00:00 GMT"), ("age", "3600")]), Some(0));
         assert_eq!(ahead(&[("date", "soon")]), None);
         assert_eq!(ahead(&[]), None);
+    }
+
+    #[test]
+    fn a_limit_is_about_the_names_only_where_an_order_is_refused_as_rate_limited() {
+        let scope = |during, status, body: &str| {
+            let url = "https://ca.test/acme".parse().unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            let mut reply = Reply::new(during, url, status, HeaderMap::new(), Some(Duration::from_secs(9)));
+            reply.body = body.as_bytes().to_vec();
+            match judge(reply, Timestamp::UNIX_EPOCH) {
+                Err(Trouble::Wait(_, AcmeError::RateLimited { scope, .. })) => scope,
+                _ => panic!("{during} {status}"),
+            }
+        };
+        let limited = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}"#;
+        for during in
+            [Operation::NewOrder, Operation::NewAuthorization, Operation::Challenge, Operation::Finalize]
+        {
+            assert_eq!(scope(during, 429, limited), LimitScope::Order, "{during}");
+            assert_eq!(scope(during, 403, limited), LimitScope::Order, "{during}");
+            assert_eq!(scope(during, 503, limited), LimitScope::Ca, "{during}");
+            assert_eq!(scope(during, 429, "<html>slow down</html>"), LimitScope::Ca, "{during}");
+        }
+        for during in [Operation::Directory, Operation::NewNonce, Operation::NewAccount, Operation::Order] {
+            assert_eq!(scope(during, 429, limited), LimitScope::Ca, "{during}");
+        }
     }
 
     #[test]

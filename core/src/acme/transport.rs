@@ -7,10 +7,12 @@ use super::limits::{
     BAD_NONCE_TRIES, CONNECT_TRIES, LARGEST_BODY, Limits, Pace, REDIRECTS, TRIES, retry_after,
 };
 use super::nonce::NoncePool;
+use super::opening::Opening;
 use super::reach::{self, CaEndpoint};
 use super::reply::{Reply, Trouble, judge};
 use super::signer::Signer;
 use crate::clock::Clock;
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
@@ -38,12 +40,14 @@ pub(super) struct Call<'a> {
     payload: Vec<u8>,
     accept: Option<&'static str>,
     repeatable: bool,
+    opening: Option<&'a Opening>,
 }
 
 impl<'a> Call<'a> {
     /// A POST-as-GET, signed with the key itself.
     pub(super) fn new(during: Operation, url: &'a Url, signer: &'a dyn Signer) -> Self {
-        Self { during, url, signer, account: None, payload: Vec::new(), accept: None, repeatable: true }
+        let payload = Vec::new();
+        Self { during, url, signer, account: None, payload, accept: None, repeatable: true, opening: None }
     }
 
     /// Signed by `account`.
@@ -70,6 +74,11 @@ impl<'a> Call<'a> {
     pub(super) fn once(self) -> Self {
         Self { repeatable: false, ..self }
     }
+
+    /// Opens an order beside those of `opening`: held back once they are turned away.
+    pub(super) fn among(self, opening: &'a Opening) -> Self {
+        Self { opening: Some(opening), ..self }
+    }
 }
 
 /// What to ask of the CA.
@@ -92,6 +101,14 @@ impl Ask<'_> {
         match self {
             Self::Signed { call, .. } => call.repeatable,
             Self::Get { .. } | Self::Nonce { .. } => true,
+        }
+    }
+
+    /// Why it is not to be sent after all.
+    fn held_back(&self, now: Timestamp) -> Option<AcmeError> {
+        match self {
+            Self::Signed { call, .. } => call.opening?.held_back(now),
+            Self::Get { .. } | Self::Nonce { .. } => None,
         }
     }
 }
@@ -119,6 +136,10 @@ impl Transport {
         loop {
             let slot = timeout_at(deadline, self.in_flight.acquire()).await;
             let Ok(slot) = slot else { return Err(out_of_time(ask.during())) };
+            // Hundreds may have waited for a slot while others were turned away.
+            if let Some(error) = ask.held_back(self.clock.now()) {
+                return Err(error);
+            }
             let begun = Instant::now();
             // Boxed, so that the hundreds that wait for a slot are small.
             let attempt = Box::pin(self.attempt(ask, nonce.take(), deadline));

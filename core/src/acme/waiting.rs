@@ -3,11 +3,11 @@
 use super::account::Account;
 use super::authorization::{Authorization, AuthorizationStatus};
 use super::error::{AcmeError, NameFailure, Operation};
-use super::limits::{LOOKS_BEFORE_AUTHORIZATIONS, Pace};
+use super::limits::{LOOKS_BEFORE_AUTHORIZATIONS, Looks, Pace};
 use super::order::{Order, OrderStatus};
 use super::problem::Problem;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// How long an order is waited for where the caller sets no deadline.
 const WAIT: Duration = Duration::from_secs(600);
@@ -42,6 +42,7 @@ impl Account {
         mut authorization: Authorization,
     ) -> Result<Authorization, AcmeError> {
         let deadline = self.client.deadline().unwrap_or_else(|| Instant::now() + WAIT);
+        let looks = Looks::until(deadline, Instant::now());
         let mut pace = Pace::looks();
         loop {
             if authorization.status == AuthorizationStatus::Valid {
@@ -51,12 +52,11 @@ impl Account {
             if authorization.status.is_dead() {
                 return Err(AcmeError::OrderInvalid { problem: None, failures });
             }
-            let now = Instant::now();
-            if now >= deadline {
+            let Some(next) = looks.next(Instant::now(), pace.next(authorization.retry_after)) else {
                 let waiting_for = format!("the CA to validate `{}`", authorization.name());
                 return Err(AcmeError::Deadline { waiting_for, failures });
-            }
-            sleep(pace.next(authorization.retry_after).min(deadline - now)).await;
+            };
+            sleep_until(next).await;
             authorization = self.fetch_authorization(&authorization.url).await?;
         }
     }
@@ -68,9 +68,10 @@ impl Account {
         done: impl Fn(OrderStatus) -> bool,
     ) -> Result<Order, AcmeError> {
         let deadline = self.client.deadline().unwrap_or_else(|| Instant::now() + WAIT);
+        let looks = Looks::until(deadline, Instant::now());
         let mut pace = Pace::looks();
         let mut failures = Vec::new();
-        let mut looks = 0;
+        let mut looked = 0;
         loop {
             if done(order.status) {
                 return Ok(order);
@@ -79,19 +80,19 @@ impl Account {
                 return Err(self.explain(&order).await);
             }
             let mut asked_for = order.retry_after;
-            if order.status == OrderStatus::Pending && looks > 0 && looks % LOOKS_BEFORE_AUTHORIZATIONS == 0 {
+            if order.status == OrderStatus::Pending && looked > 0 && looked % LOOKS_BEFORE_AUTHORIZATIONS == 0
+            {
                 let seen = self.look_at_authorizations(&order).await?;
                 failures = seen.failures;
                 // The order cannot be ready before them.
                 asked_for = asked_for.max(seen.retry_after);
             }
-            let now = Instant::now();
-            if now >= deadline {
+            // A CA may ask for more patience than there is.
+            let Some(next) = looks.next(Instant::now(), pace.next(asked_for)) else {
                 return Err(AcmeError::Deadline { waiting_for: waiting_for.to_owned(), failures });
-            }
-            // A CA may ask for more patience than there is: the last look is at the deadline.
-            sleep(pace.next(asked_for).min(deadline - now)).await;
-            looks += 1;
+            };
+            sleep_until(next).await;
+            looked += 1;
             order = match self.fetch_order(&order.url).await {
                 Err(AcmeError::Deadline { .. }) => {
                     return Err(AcmeError::Deadline { waiting_for: waiting_for.to_owned(), failures });
@@ -264,6 +265,32 @@ mod tests {
         let order = opened(&account, &ca).await;
         account.wait_ready(order).await.unwrap();
         assert!(ca.paths().contains(&"/challenge/1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_ca_asks_for_a_day_is_looked_at_before_its_time_is_up() {
+        let ca = FakeCa::start(|asked| {
+            let status = if asked.earlier == 0 { "processing" } else { "valid" };
+            Answer::json(200, &order(&asked.base, status)).with("retry-after", "86400")
+        })
+        .await;
+        let account = ca.account().until(Instant::now() + Duration::from_secs(3));
+        let order = opened(&account, &ca).await;
+        account.wait_valid(order).await.unwrap();
+        assert_eq!(ca.paths().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_authorization_whose_ca_asks_for_a_day_is_looked_at_before_its_time_is_up() {
+        let ca = FakeCa::start(|asked| {
+            let status = if asked.earlier == 0 { "pending" } else { "valid" };
+            Answer::json(200, &authorization(&asked.base, status, &json!({}))).with("retry-after", "86400")
+        })
+        .await;
+        let account = ca.account().until(Instant::now() + Duration::from_secs(3));
+        let pending = account.fetch_authorization(&ca.url("/authorization/1")).await.unwrap();
+        account.wait_authorized(pending).await.unwrap();
+        assert_eq!(ca.paths().len(), 2);
     }
 
     #[tokio::test]

@@ -92,6 +92,8 @@ pub struct Request {
     pub remembered: String,
     /// The user's own request, instead of a key of ours.
     pub csr: Option<CertificateRequest>,
+    /// Ask although the CA wants to be left alone: a person insists.
+    pub force: bool,
     /// Prove the names ahead of the order, where the CA lets one (RFC 8555 §7.4.1).
     pub pre_authorize: bool,
     /// The time the whole order may take.

@@ -1,6 +1,6 @@
 //! Why a certificate was not obtained.
 
-use crate::acme::{AcmeError, CertificateError, NameFailure};
+use crate::acme::{AcmeError, CertificateError, LimitScope, NameFailure};
 use crate::authority::AuthorityError;
 use crate::deploy::DeployError;
 use crate::dns::{CaaRefusal, DnsError, PropagationFailure};
@@ -115,6 +115,14 @@ pub enum IssueError {
         /// Until when, and why.
         back_off: BackOff,
     },
+    /// The CA refused an order for these names until later, some time ago.
+    #[error("`{ca}` takes no order for these names until {until}: {reason}", until = back_off.until, reason = back_off.reason)]
+    NamesBackOff {
+        /// The CA.
+        ca: String,
+        /// Until when, and why.
+        back_off: BackOff,
+    },
     /// The certificate that came is not the one that was asked for.
     #[error("the CA's certificate was refused: {0}")]
     Certificate(CertificateError),
@@ -196,7 +204,7 @@ impl IssueError {
             | Self::Validation { error, .. } => acme_id(error),
             Self::Authority(AuthorityError::Store(_)) | Self::Store(_) | Self::Stored { .. } => "store",
             Self::Authority(_) => "account",
-            Self::BackOff { .. } => "rate-limited",
+            Self::BackOff { .. } | Self::NamesBackOff { .. } => "rate-limited",
             Self::Certificate(_) => "certificate-refused",
             Self::Key(_) => "key",
             Self::Deploy(_) => "deploy",
@@ -240,10 +248,12 @@ impl IssueError {
             ),
             Self::LeftRecords { error, .. } => error.hint(),
             Self::Interrupted => Some("run it again: it goes on with the same order".to_owned()),
+            Self::BackOff { .. } | Self::NamesBackOff { .. } => {
+                Some("nothing was sent, nor is before then, but with --force".to_owned())
+            }
             Self::Stored { .. } => Some("was `dns01.db` changed by something else?".to_owned()),
             Self::ChallengeName { .. }
             | Self::ForeignName { .. }
-            | Self::BackOff { .. }
             | Self::Key(_)
             | Self::Busy => None,
         }
@@ -253,7 +263,7 @@ impl IssueError {
     #[must_use]
     pub fn retry_at(&self) -> Option<Timestamp> {
         match self {
-            Self::BackOff { back_off, .. } => Some(back_off.until),
+            Self::BackOff { back_off, .. } | Self::NamesBackOff { back_off, .. } => Some(back_off.until),
             Self::Acme(AcmeError::RateLimited { until, .. })
             | Self::Authority(AuthorityError::Acme(AcmeError::RateLimited { until, .. })) => Some(*until),
             Self::Validation { retry_at, .. } => Some(*retry_at),
@@ -295,23 +305,33 @@ impl IssueError {
         if left.is_empty() { self } else { Self::LeftRecords { error: Box::new(self), left } }
     }
 
-    /// For how long the whole CA is to be left alone because of this.
-    pub(super) fn back_off(&self, now: Timestamp) -> Option<BackOff> {
+    /// For how long the CA is to be left alone because of this, and with what.
+    pub(super) fn back_off(&self, now: Timestamp) -> Option<(LimitScope, BackOff)> {
         match self.root() {
-            // The second is about these names alone.
-            Self::BackOff { .. } | Self::Validation { .. } => None,
-            other => {
-                let until = other.retry_at()?;
-                (until > now + SignedDuration::from_secs(1))
-                    .then(|| BackOff { until, reason: other.to_string() })
+            Self::Acme(limited @ AcmeError::RateLimited { until, scope, .. })
+            | Self::Authority(AuthorityError::Acme(limited @ AcmeError::RateLimited { until, scope, .. })) => {
+                let back_off = BackOff { until: *until, reason: limited.to_string() };
+                (*until > now + SignedDuration::from_secs(1)).then_some((*scope, back_off))
             }
+            _ => None,
         }
+    }
+
+    /// True if nothing will change until a person does something at the CA.
+    pub(super) fn waits_for_a_person(&self) -> bool {
+        matches!(
+            self.root(),
+            Self::Acme(AcmeError::Paused { .. })
+                | Self::Authority(AuthorityError::Acme(AcmeError::Paused { .. }))
+        )
     }
 }
 
 fn acme_id(error: &AcmeError) -> &'static str {
     match error {
-        AcmeError::RateLimited { .. } | AcmeError::Paused { .. } => "rate-limited",
+        AcmeError::RateLimited { .. } | AcmeError::Paused { .. } | AcmeError::HeldBack { .. } => {
+            "rate-limited"
+        }
         AcmeError::Unreachable { .. } | AcmeError::OutOfOrder { .. } => "ca-unreachable",
         AcmeError::ReplyLost { cause, .. } => acme_id(cause),
         AcmeError::OrderInvalid { .. } => "validation-failed",

@@ -3,7 +3,7 @@
 use super::context::{Context, Issued, Request};
 use super::error::{IssueError, LeftBehind};
 use super::order::Place;
-use crate::acme::{self, AcmeError};
+use crate::acme::{self, AcmeError, LimitScope};
 use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
         let deadline = Instant::now() + request.timeout;
         let before = context.store.certificate(name).await?.and_then(|c| c.current).map(|v| v.number);
         let account_name = request.authority.account_name();
-        let lease_name = format!("order {} {}", account_name, names.join(" "));
+        let lease_name = order_of(&account_name, &names);
         let (lease, waited) = match context.store.lease(&lease_name).await? {
             Some(lease) => (lease, false),
             None => {
@@ -87,8 +87,8 @@ impl<'a> Run<'a> {
             lease.release().await?;
             return Ok(Begun::AnotherProcessDid(issued));
         }
-        if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
-            return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
+        if !request.force {
+            check_back_off(context, request, &names).await?;
         }
         let account = match request.authority.account_until(deadline, &context.store).await {
             Ok(account) => account,
@@ -311,6 +311,23 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What the store calls an order of `account` for `names`.
+fn order_of(account: &AccountName, names: &[String]) -> String {
+    format!("order {account} {}", names.join(" "))
+}
+
+/// Insists that the CA does not want to be left alone, neither at all nor with `names`.
+async fn check_back_off(context: &Context, request: &Request, names: &[String]) -> Result<(), IssueError> {
+    let (store, authority) = (&context.store, &request.authority);
+    if let Some(back_off) = store.back_off(authority.directory()).await? {
+        return Err(IssueError::BackOff { ca: authority.name().to_string(), back_off });
+    }
+    match store.back_off(&order_of(&authority.account_name(), names)).await? {
+        Some(back_off) => Err(IssueError::NamesBackOff { ca: authority.name().to_string(), back_off }),
+        None => Ok(()),
+    }
+}
+
 /// A lease that is not given back ends with this process; what it guarded is done.
 async fn give_back(lease: Lease) {
     if let Err(error) = lease.release().await {
@@ -318,12 +335,18 @@ async fn give_back(lease: Lease) {
     }
 }
 
-/// Writes a failure down: when to try again, and when to leave the whole CA alone.
+/// Writes a failure down: when to try again, and how long to leave the CA alone, altogether or
+/// with these names.
 async fn remember(context: &Context, request: &Request, error: &IssueError) {
     let (store, name) = (&context.store, request.certificate.name.as_str());
     let now = context.clock.now();
-    if let Some(back_off) = error.back_off(now) {
-        log_if_lost(store.set_back_off(request.authority.directory(), &back_off).await);
+    if let Some((scope, back_off)) = error.back_off(now) {
+        let authority = &request.authority;
+        let what = match scope {
+            LimitScope::Ca => authority.directory().to_owned(),
+            LimitScope::Order => order_of(&authority.account_name(), &request.names()),
+        };
+        log_if_lost(store.set_back_off(&what, &back_off).await);
     }
     if matches!(error, IssueError::Interrupted) {
         return;
@@ -332,7 +355,11 @@ async fn remember(context: &Context, request: &Request, error: &IssueError) {
         Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
         Err(_) => 0,
     };
-    let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
+    let pause = match error.waits_for_a_person() {
+        true => plan::LONGEST_PAUSE,
+        false => plan::pause_after(attempts + 1),
+    };
+    let next_try = (now + pause).max(error.retry_at().unwrap_or(now));
     let stale_until = match error.root() {
         IssueError::Validation { retry_at, .. } => Some(*retry_at),
         _ => None,

@@ -1,10 +1,10 @@
-//! Until when a CA wants to be left alone.
+//! Until when a CA wants to be left alone, altogether or with something.
 
 use super::{Store, StoreError, timestamp};
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-/// Until when a CA wants to be left alone.
+/// Until when a CA wants to be left alone, altogether or with something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackOff {
     /// Not before this.
@@ -14,14 +14,14 @@ pub struct BackOff {
 }
 
 impl Store {
-    /// Until when the CA behind `directory` wants to be left alone; `None` when it does not,
-    /// or when that time is over.
+    /// Until when a CA wants to be left alone with `what`: its directory for everything, else an
+    /// order for some names there. `None` when it does not, or when that time is over.
     ///
     /// # Errors
     /// The row cannot be read.
-    pub async fn back_off(&self, directory: &str) -> Result<Option<BackOff>, StoreError> {
+    pub async fn back_off(&self, what: &str) -> Result<Option<BackOff>, StoreError> {
         let row = sqlx::query("SELECT until, reason FROM ca_back_offs WHERE ca = $1 AND until > $2")
-            .bind(directory.to_owned())
+            .bind(what.to_owned())
             .bind(self.clock().seconds())
             .fetch_optional(self.reads())
             .await
@@ -30,13 +30,13 @@ impl Store {
         Ok(Some(BackOff { until: timestamp(row.try_get(0)?), reason: row.try_get(1)? }))
     }
 
-    /// Stores that the CA behind `directory` wants to be left alone. Of two such wishes the one
-    /// that lasts longer holds.
+    /// Stores that a CA wants to be left alone with `what`, as [`Store::back_off`] has it. Of two
+    /// such wishes the one that lasts longer holds.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn set_back_off(&self, directory: &str, back_off: &BackOff) -> Result<(), StoreError> {
-        let (directory, back_off) = (directory.to_owned(), back_off.clone());
+    pub async fn set_back_off(&self, what: &str, back_off: &BackOff) -> Result<(), StoreError> {
+        let (what, back_off) = (what.to_owned(), back_off.clone());
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
@@ -44,7 +44,7 @@ impl Store {
                      ON CONFLICT (ca) DO UPDATE SET until = $2, reason = $3 \
                      WHERE ca_back_offs.until < $2",
                 )
-                .bind(directory)
+                .bind(what)
                 .bind(back_off.until.as_second())
                 .bind(back_off.reason)
                 .execute(connection)

@@ -9,7 +9,7 @@ use super::script::{Fault, Gate, RetryAfter, Script, Verdict};
 use super::{Setup, lock};
 use bytes::Bytes;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LINK, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
     USER_AGENT,
 };
 use hyper::http::request::Parts;
@@ -220,6 +220,7 @@ impl Exchange {
                 let problem = Reply::problem(StatusCode::BAD_REQUEST, "badNonce", SCRIPTED);
                 Ok(problem.with(REPLAY_NONCE, &self.nonce().await?))
             }
+            Fault::NewTerms => Ok(new_terms()),
             Fault::Redirect(status, to) => {
                 Ok(Reply::new(code(*status), "text/plain", "moved").with(LOCATION, to))
             }
@@ -246,6 +247,7 @@ impl Exchange {
             Fault::SilentBody => return Ok(reply.delivered(Delivery::Silent)),
             Fault::EndlessProcessing => reply.edit_json(keep_processing),
             Fault::EndlessPending => reply.edit_json(keep_pending),
+            Fault::Patience(retry_after) => return Ok(asking_for(reply, retry_after)),
             Fault::WrongContentType => {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             }
@@ -258,6 +260,7 @@ impl Exchange {
             | Fault::StatusBefore(..)
             | Fault::ProblemBefore(..)
             | Fault::BadNonce
+            | Fault::NewTerms
             | Fault::Redirect(..) => {}
         }
         Ok(reply)
@@ -282,7 +285,10 @@ fn code(status: u16) -> StatusCode {
 
 fn refusal(status: u16, retry_after: &RetryAfter) -> Reply {
     let kind = if status == 429 { "rateLimited" } else { "serverInternal" };
-    let reply = Reply::problem(code(status), kind, SCRIPTED);
+    asking_for(Reply::problem(code(status), kind, SCRIPTED), retry_after)
+}
+
+fn asking_for(reply: Reply, retry_after: &RetryAfter) -> Reply {
     match retry_after {
         RetryAfter::Absent => reply,
         RetryAfter::Seconds(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),
@@ -298,6 +304,12 @@ fn keep_pending(order: &mut Value) {
     if order["status"] == "invalid" {
         order["status"] = json!("pending");
     }
+}
+
+fn new_terms() -> Reply {
+    let mut reply = Reply::problem(StatusCode::FORBIDDEN, "userActionRequired", "the terms have changed");
+    reply.edit_json(|problem| problem["instance"] = json!("https://fault-ca.invalid/agree"));
+    reply.with(LINK, r#"<https://fault-ca.invalid/terms/2>;rel="terms-of-service""#)
 }
 
 /// An order that was finalized is not done yet.

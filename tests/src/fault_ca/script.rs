@@ -76,12 +76,16 @@ pub enum Fault {
     SilentBody,
     /// No reply, for ever; the CA has done its work.
     Hang,
+    /// The terms of service have changed (RFC 8555 §7.3.3); the CA saw nothing.
+    NewTerms,
     /// A redirect of this status to this address; the CA saw nothing.
     Redirect(u16, String),
     /// The CA's order; where it is `valid` it is called `processing` and loses its certificate.
     EndlessProcessing,
     /// The CA's order; where it is `invalid` it is called `pending`.
     EndlessPending,
+    /// The CA's reply, with this Retry-After.
+    Patience(RetryAfter),
     /// The CA's reply, called `text/plain`.
     WrongContentType,
     /// The CA's authorization, with challenges before its own that no client can know: one of
@@ -101,6 +105,7 @@ impl Fault {
                 | Self::StatusBefore(..)
                 | Self::ProblemBefore(..)
                 | Self::BadNonce
+                | Self::NewTerms
                 | Self::Redirect(..)
         )
     }
