@@ -87,7 +87,9 @@ impl<'a> Run<'a> {
             lease.release().await?;
             return Ok(Begun::AnotherProcessDid(issued));
         }
-        if let Some(back_off) = context.store.back_off(request.authority.directory()).await? {
+        let back_off = context.store.back_off(request.authority.directory()).await?;
+        let now = context.clock.now();
+        if let Some(back_off) = back_off.filter(|back_off| plan::is_believable(back_off.until, now)) {
             return Err(IssueError::BackOff { ca: request.authority.name().to_string(), back_off });
         }
         let account = match request.authority.account_until(deadline, &context.store).await {
@@ -328,11 +330,12 @@ async fn remember(context: &Context, request: &Request, error: &IssueError) {
     if matches!(error, IssueError::Interrupted) {
         return;
     }
-    let attempts = match store.certificate(name).await {
-        Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
-        Err(_) => 0,
-    };
-    let next_try = (now + plan::pause_after(attempts + 1)).max(error.retry_at().unwrap_or(now));
+    let certificate = store.certificate(name).await.ok().flatten();
+    let (current, failure) = certificate.map_or((None, None), |known| (known.current, known.failure));
+    let attempts = failure.map_or(0, |failure| failure.attempts);
+    let left = current.map(|current| current.not_after.duration_since(now));
+    let pause = plan::pause_after(attempts.saturating_add(1), left);
+    let next_try = (now + pause).max(error.retry_at().unwrap_or(now));
     let stale_until = match error.root() {
         IssueError::Validation { retry_at, .. } => Some(*retry_at),
         _ => None,
