@@ -193,14 +193,12 @@ fn running_out(entry: &Entry, attempts: u32, until: Timestamp, now: Timestamp) -
 }
 
 /// A crash between the store and the files leaves the new certificate in the store alone, as
-/// does a file that somebody deleted: what is valid is put in place again.
+/// does a file that somebody deleted; a store from a backup has another one than the files show.
+/// What the store has is put in place, unless it stands there.
 async fn restore_files(context: &Context, entry: &Entry) -> Result<(), Failure> {
     let Some(current) = entry.current() else { return Ok(()) };
     let name = entry.wanted.name.to_string();
     let number = u64::try_from(current.number).expect("versions count from 1");
-    if context.live.version(&name) == Some(number) {
-        return Ok(());
-    }
     let Some(version) = context.store.version(&name, current.number).await? else { return Ok(()) };
     let private_key = match &version.key {
         Some(key) => Some(CertificateKey::from_pkcs8(key.expose())?.pem()),

@@ -3,6 +3,8 @@
 use dns01_tests::program::{Program, dns01};
 use dns01_tests::rig::{Pebble, Rig, Zone};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 struct Stand {
     zone: Zone,
@@ -89,6 +91,42 @@ fn lost_files_come_back_without_asking_the_ca() {
     let _ = stand.program.run(["renew"]).succeeded();
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert_eq!(stand.requests(), asked);
+}
+
+/// Brings the store of `from` to `to`, in place of the one that is there.
+fn bring_store(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in ["dns01.db", "dns01.db-wal", "dns01.db-shm"] {
+        let _ = std::fs::remove_file(to.join(file));
+        let _ = std::fs::copy(from.join(file), to.join(file));
+    }
+}
+
+/// The store counts its versions; the files of others may stand under the same numbers.
+#[test]
+fn with_a_store_that_was_lost_or_brought_back_what_is_issued_is_what_is_live() {
+    let stand = stand(Rig::get());
+    let (state, name) = (stand.program.state(), stand.zone.name());
+    let live = || std::fs::read_to_string(stand.program.live(name, "cert.pem")).unwrap();
+    let _ = stand.issue(&[]);
+    let first = live();
+    bring_store(&state.join("nowhere"), state);
+    assert_eq!(stand.issue(&[])["version"], 1);
+    let second = live();
+
+    bring_store(state, &state.join("backup"));
+    let _ = stand.issue(&["--force"]);
+    let third = live();
+    bring_store(&state.join("backup"), state);
+    let _ = stand.issue(&["--force"]);
+    let fourth = live();
+    let all = BTreeSet::from([&first, &second, &third, &fourth]);
+    assert_eq!(all.len(), 4, "each is live when it was issued");
+
+    let link = || std::fs::read_link(state.join("live").join(name)).unwrap();
+    let before = link();
+    let _ = stand.program.run(["renew"]).succeeded().says("is not due");
+    assert_eq!((link(), live()), (before, fourth), "what is live is not placed again");
 }
 
 #[test]
