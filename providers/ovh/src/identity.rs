@@ -41,7 +41,7 @@ impl Identity {
         let token = match &self.proof {
             Proof::Signature { key, secret, consumer } => {
                 let (key, secret, consumer) = (read(key).await?, read(secret).await?, read(consumer).await?);
-                let time = now() + self.ahead().await?;
+                let time = now().saturating_add(self.ahead().await?);
                 let signature = signature(&request, &secret, &consumer, time);
                 return Ok(request
                     .secret_header("x-ovh-application", key)
