@@ -105,7 +105,10 @@ impl Session {
         }
         let store = program.store(state).await?;
         let writers = bound.iter().map(|one| one.credential.clone());
-        let records = Records::new(store.clone(), writers, program.tasks.clone(), &program.cancel);
+        let zones = |one: &BoundCredential| one.zones.iter().map(|zone| zone.zone.clone()).collect();
+        let zones = bound.iter().map(|one| (one.credential.name().clone(), zones(one))).collect();
+        let records =
+            Records::with_zones(store.clone(), writers, zones, program.tasks.clone(), &program.cancel);
         let settings = DnsSettings { resolvers: config.resolvers.clone(), ..DnsSettings::default() };
         let dns = Dns::new(settings, program.tasks.clone(), program.cancel.clone());
         let context = Context::new(

@@ -52,6 +52,13 @@ impl Stand {
         fs::write(self.file("refusal"), error).unwrap();
     }
 
+    /// What it was asked since the last look.
+    fn asked(&self) -> String {
+        let asked = fs::read_to_string(self.file("asked")).unwrap_or_default();
+        let _ = fs::remove_file(self.file("asked"));
+        asked
+    }
+
     fn run(&self, arguments: &[&str]) -> Outcome {
         let file = self.file("dns01.toml");
         self.program.run([arguments, &["--config", file.to_str().unwrap()]].concat())
@@ -65,4 +72,23 @@ fn one_that_wants_to_be_left_alone_for_ever_is_heard_and_ends_no_writer() {
     stand.refuse(r#"{"kind":"rate_limited","message":"later","retry_after":18446744073709551615}"#);
     let refused = stand.run(&["txt", "add", &stand.zone.host("a"), "value"]).failed_with(1).says("later");
     assert!(!refused.stderr.contains("panicked") && !refused.stderr.contains("is ending"), "{refused}");
+}
+
+#[test]
+fn what_is_left_in_a_zone_that_was_made_anew_does_not_keep_its_old_id() {
+    let stand = Stand::new();
+    stand.configure("old");
+    let left = stand.zone.host("left");
+    let _ = stand.run(&["txt", "add", &left, "value"]).succeeded();
+    stand.refuse(r#"{"kind":"permission","message":"not this"}"#);
+    let _ = stand.run(&["txt", "remove", &left, "value"]).failed_with(1).says("not this");
+    let _ = stand.asked();
+
+    fs::remove_file(stand.file("refusal")).unwrap();
+    stand.configure("new");
+    let _ = stand.run(&["txt", "gc"]).succeeded().says("1 value removed, 0 left");
+    assert_eq!(stand.asked(), "new remove\n");
+    let _ = stand.run(&["txt", "add", &left, "another"]).succeeded();
+    let _ = stand.run(&["txt", "remove", &left, "another"]).succeeded();
+    assert_eq!(stand.asked(), "new add\nnew remove\n");
 }
