@@ -111,6 +111,17 @@ impl Failure {
         Self { retry_at: Some(until), ..failure.with_hint("wait until then, or use --force") }
     }
 
+    /// The certificate in use `state`, and its renewal waits until `until` after failures.
+    pub(crate) fn running_out(state: &str, attempts: u32, until: Timestamp, last: Option<&str>) -> Self {
+        let (failures, next) = (words::count(attempts as usize, "failure"), words::moment(until));
+        let message = format!(
+            "the certificate in use {state}, and its renewal waits after {failures}: next try {next}"
+        );
+        let failure = Failure::new("running-out", message, Exit::SomeFailed)
+            .with_hint("mend what failed, then `dns01 renew NAME --force` does not wait");
+        Self { causes: last.into_iter().map(str::to_owned).collect(), retry_at: Some(until), ..failure }
+    }
+
     /// Keeps what lies behind `error`.
     pub(crate) fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |error| error.source());

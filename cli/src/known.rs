@@ -2,6 +2,7 @@
 //! nobody wants any more.
 
 use crate::errors::{Failure, Failures};
+use crate::program::{Program, dry_run_directory};
 use crate::remembered::recall;
 use crate::wanted::{self, Wanted};
 use dns01_core::config::{Config, nearest};
@@ -44,6 +45,23 @@ pub(crate) async fn certificates(config: &Config, store: &Store) -> Result<Vec<K
         known.push(Known { name: certificate.name.clone(), wanted, stored: Some(certificate), senseless });
     }
     Ok(known)
+}
+
+/// What dry runs have asked for: where they were killed, their credentials are needed once more.
+pub(crate) async fn of_dry_runs(program: &Program, config: &Config) -> Vec<Wanted> {
+    let directory = dry_run_directory(&config.state_dir);
+    if !directory.join("dns01.db").exists() {
+        return Vec::new();
+    }
+    let look = async {
+        let store = program.store(&directory).await?;
+        let known = certificates(config, &store).await;
+        store.close().await.map_err(Failure::from)?;
+        known
+    };
+    // Whatever is wrong there, nothing that is real depends on it.
+    let known: Result<Vec<Known>, Failures> = look.await;
+    known.unwrap_or_default().into_iter().filter_map(|one| one.wanted).collect()
 }
 
 /// Those of `known` that are called `names`; all if no name is given.

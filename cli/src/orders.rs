@@ -147,6 +147,9 @@ async fn carry_out_one(
         Decision::Wait { stale_until: Some(until), .. } if mood.impatient => {
             return Err(failed(Failure::too_soon(until)));
         }
+        Decision::Wait { until, attempts, critical: true, .. } if !mood.impatient => {
+            return Err(failed(running_out(&entry, attempts, until, now)));
+        }
         Decision::Wait { until, attempts, .. } if !mood.impatient => {
             let text = format!(
                 "waits after {}: next try {}",
@@ -176,15 +179,27 @@ async fn carry_out_one(
     }
 }
 
+/// What waits although its certificate has ended, or soon does: somebody must be told.
+fn running_out(entry: &Entry, attempts: u32, until: Timestamp, now: Timestamp) -> Failure {
+    let state = match entry.current() {
+        Some(current) if current.revoked_at.is_some() => "was revoked".to_owned(),
+        Some(current) if current.not_after <= now => {
+            format!("ended {}", words::distance(current.not_after, now))
+        }
+        Some(current) => format!("ends {}", words::distance(current.not_after, now)),
+        None => "is not there".to_owned(),
+    };
+    let last = entry.known.as_ref().and_then(|known| known.failure.as_ref());
+    Failure::running_out(&state, attempts, until, last.and_then(|failure| failure.last_error.lines().next()))
+}
+
 /// A crash between the store and the files leaves the new certificate in the store alone, as
-/// does a file that somebody deleted: what is valid is put in place again.
+/// does a file that somebody deleted; a store from a backup has another one than the files show.
+/// What the store has is put in place, unless it stands there.
 async fn restore_files(context: &Context, entry: &Entry) -> Result<(), Failure> {
     let Some(current) = entry.current() else { return Ok(()) };
     let name = entry.wanted.name.to_string();
     let number = u64::try_from(current.number).expect("versions count from 1");
-    if context.live.version(&name) == Some(number) {
-        return Ok(());
-    }
     let Some(version) = context.store.version(&name, current.number).await? else { return Ok(()) };
     let private_key = match &version.key {
         Some(key) => Some(CertificateKey::from_pkcs8(key.expose())?.pem()),

@@ -16,7 +16,7 @@ use dns01_core::issue::{BoundCredential, Context, Routes};
 use dns01_core::records::Records;
 use dns01_core::store::Store;
 use dns01_provider::{Credential, CredentialName};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -77,10 +77,18 @@ pub(crate) fn absolute(path: impl AsRef<Path>) -> std::path::PathBuf {
     std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned())
 }
 
+/// Where dry runs have their state: one of its own, so that nothing of it is ever taken for the real
+/// thing. Their records are as real as any, and stand in the one ledger.
+pub(crate) fn dry_run_directory(state_dir: &Path) -> PathBuf {
+    state_dir.join("dry-run")
+}
+
 /// Everything that orders and records need.
 pub(crate) struct Session {
     pub(crate) context: Context,
     bound: Vec<BoundCredential>,
+    /// Where the ledger is, if that is not the store of the context.
+    ledger: Option<Store>,
 }
 
 impl Session {
@@ -104,8 +112,21 @@ impl Session {
             });
         }
         let store = program.store(state).await?;
+        // One ledger for all: what a dry run leaves behind when it is killed, any later run finds.
+        let ledger = match state == config.state_dir {
+            true => None,
+            false => Some(program.store(&config.state_dir).await?),
+        };
         let writers = bound.iter().map(|one| one.credential.clone());
-        let records = Records::new(store.clone(), writers, program.tasks.clone(), &program.cancel);
+        let zones = |one: &BoundCredential| one.zones.iter().map(|zone| zone.zone.clone()).collect();
+        let zones = bound.iter().map(|one| (one.credential.name().clone(), zones(one))).collect();
+        let records = Records::with_zones(
+            ledger.as_ref().unwrap_or(&store).clone(),
+            writers,
+            zones,
+            program.tasks.clone(),
+            &program.cancel,
+        );
         let settings = DnsSettings { resolvers: config.resolvers.clone(), ..DnsSettings::default() };
         let dns = Dns::new(settings, program.tasks.clone(), program.cancel.clone());
         let context = Context::new(
@@ -118,7 +139,7 @@ impl Session {
             program.tasks.clone(),
             program.cancel.clone(),
         );
-        Ok(Self { context, bound })
+        Ok(Self { context, bound, ledger })
     }
 
     /// The context in which records go through the credential called `name` alone, as for a
@@ -204,8 +225,10 @@ impl Session {
                 Exit::SomeFailed
             }
         };
-        if let Err(error) = self.context.store.close().await {
-            tracing::warn!(%error, "the store was not closed in good order");
+        for store in [Some(self.context.store), self.ledger].into_iter().flatten() {
+            if let Err(error) = store.close().await {
+                tracing::warn!(%error, "the store was not closed in good order");
+            }
         }
         exit
     }

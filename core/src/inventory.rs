@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Without an answer, the CA is asked again for its advice after this (RFC 9773 §4.3.3).
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(6);
+/// The CA is asked for its advice at least daily (RFC 9773 §4.3.2).
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// One certificate, as it is wanted and as it is.
 #[derive(Clone, Debug)]
@@ -57,6 +59,7 @@ impl Entry {
             key_type: (!self.own_request).then_some(self.wanted.key),
             held: known.and_then(held),
             failure: known.and_then(|known| known.failure.as_ref()).map(|failure| Failure {
+                since: failure.since,
                 attempts: failure.attempts,
                 next_try: failure.next_try,
                 stale_until: failure.stale_until,
@@ -82,7 +85,10 @@ impl Entry {
         let number = current.number;
         let Some(id) = current.renewal_id.clone() else { return Ok(()) };
         let old = self.known.as_ref().and_then(|known| known.renewal.clone());
-        let asked_lately = old.as_ref().is_some_and(|advice| advice.next_look > now);
+        let asked_lately = old.as_ref().is_some_and(|advice| {
+            // Later than that lies only what a clock that was ahead has written down.
+            advice.next_look > now && advice.next_look <= now + LONGEST_SILENCE
+        });
         if asked_lately || current.not_after <= now || current.revoked_at.is_some() {
             return Ok(());
         }

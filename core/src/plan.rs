@@ -6,6 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// The most that may lie between a failure and the next try, also where a person has to do
+/// something: somewhat less than a day, so that a timer that comes daily finds no try too early.
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(20);
+/// Near the end of a certificate the pauses shrink, but not below this.
+const SHORTEST_LAST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+/// What is waited for longer than this was written down by a clock that was wrong: no CA's
+/// Retry-After counts for more than a month.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(32 * 24);
+/// A certificate that ends so soon cannot wait without somebody being told.
+const LAST_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// One certificate, as it is wanted and as it is.
 #[derive(Clone, Debug)]
 pub struct Situation {
@@ -43,6 +54,8 @@ pub struct Held {
 /// A failure that has not been followed by a success.
 #[derive(Clone, Debug)]
 pub struct Failure {
+    /// The first of the row.
+    pub since: Timestamp,
     /// Tries since the last success.
     pub attempts: u32,
     /// Before this no try makes sense.
@@ -67,6 +80,8 @@ pub enum Decision {
         attempts: u32,
         /// Why it is due.
         reason: Reason,
+        /// True where what is there has ended, was revoked, or ends within a day.
+        critical: bool,
     },
     /// Nothing.
     Fine(Renewal),
@@ -151,11 +166,33 @@ pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
         },
     };
     match &situation.failure {
-        Some(failure) if failure.next_try > now => {
-            let stale_until = failure.stale_until.filter(|until| *until > now);
-            Decision::Wait { until: failure.next_try, stale_until, attempts: failure.attempts, reason }
-        }
+        Some(failure) if failure.holds_up(now) => Decision::Wait {
+            until: failure.next_try,
+            stale_until: failure.stale_until.filter(|until| *until > now),
+            attempts: failure.attempts,
+            reason,
+            critical: situation.held.as_ref().is_some_and(|held| held.is_critical(now)),
+        },
         _ => Decision::Issue(reason),
+    }
+}
+
+/// Whether at `now` a wait until `until` can be meant. One that was written down while the clock was
+/// ahead may last for years.
+#[must_use]
+pub fn is_believable(until: Timestamp, now: Timestamp) -> bool {
+    until.duration_since(now) <= LONGEST_WAIT
+}
+
+impl Failure {
+    fn holds_up(&self, now: Timestamp) -> bool {
+        self.next_try > now && self.since <= now && is_believable(self.next_try, now)
+    }
+}
+
+impl Held {
+    fn is_critical(&self, now: Timestamp) -> bool {
+        self.revoked || self.not_after.duration_since(now) <= LAST_DAY
     }
 }
 
@@ -188,29 +225,32 @@ fn due(situation: &Situation, held: &Held, now: Timestamp) -> Result<Reason, Ren
 }
 
 /// When `held` will be renewed: as the CA advises, else when a third of its life is left (half,
-/// if it lives less than 10 days).
+/// if it lives less than 10 days). Advice does not take more than half of what is left then: the
+/// rest is for tries that fail.
 #[must_use]
 pub fn renewal(held: &Held) -> Renewal {
-    if let Some(from) = held.advised {
-        return Renewal { from, advised: true };
-    }
     let life = held.not_after.duration_since(held.not_before);
     let left = if life < SignedDuration::from_hours(240) { life / 2 } else { life / 3 };
-    Renewal { from: held.not_after - left, advised: false }
+    let latest = held.not_after - left / 2;
+    match held.advised {
+        Some(from) if from <= latest => Renewal { from, advised: true },
+        Some(_) => Renewal { from: latest, advised: false },
+        None => Renewal { from: held.not_after - left, advised: false },
+    }
 }
 
-/// What fails again and again, or waits for a person, is tried once a day.
-pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
-
-/// How long to wait after the `attempts`th failure in a row: 1, 10, 100 minutes, then a day.
+/// How long to wait after the `attempts`th failure in a row: 1, 10, 100 minutes, then somewhat less
+/// than a day. Where the certificate that is there ends in `left`, never more than a quarter of
+/// that, or an hour.
 #[must_use]
-pub fn pause_after(attempts: u32) -> SignedDuration {
-    match attempts {
+pub fn pause_after(attempts: u32, left: Option<SignedDuration>) -> SignedDuration {
+    let pause = match attempts {
         0 | 1 => SignedDuration::from_mins(1),
         2 => SignedDuration::from_mins(10),
         3 => SignedDuration::from_mins(100),
         _ => LONGEST_PAUSE,
-    }
+    };
+    left.map_or(pause, |left| pause.min((left / 4).max(SHORTEST_LAST_PAUSE)))
 }
 
 #[cfg(test)]
@@ -267,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn advice_leaves_time_for_failures_before_the_end() {
+        let latest = start() + DAY * 75;
+        let late = change(held(90), |held| held.advised = Some(start() + DAY * 25_000));
+        assert_eq!(decide(&late, start()), Decision::Fine(Renewal { from: latest, advised: false }));
+        assert_eq!(decide(&late, latest), Decision::Issue(Reason::Lifetime));
+        let short = change(held(6), |held| held.advised = Some(held.not_after));
+        assert_eq!(decide(&short, start() + DAY * 5), Decision::Issue(Reason::Lifetime));
+    }
+
+    #[test]
     fn a_change_of_names_or_key_and_a_revocation_are_due_at_once() {
         let other = change(held(90), |held| held.names = BTreeSet::from(["old.test".to_owned()]));
         let Decision::Issue(reason) = decide(&other, start()) else { panic!("not due") };
@@ -282,16 +332,52 @@ mod tests {
         let next_try = start() + SignedDuration::from_mins(10);
         let mut failing = Situation {
             held: None,
-            failure: Some(Failure { attempts: 2, next_try, stale_until: None }),
+            failure: Some(Failure { since: start(), attempts: 2, next_try, stale_until: None }),
             ..held(90)
         };
-        assert_eq!(
-            decide(&failing, start()),
-            Decision::Wait { until: next_try, stale_until: None, attempts: 2, reason: Reason::Missing }
-        );
+        let waits = Decision::Wait {
+            until: next_try,
+            stale_until: None,
+            attempts: 2,
+            reason: Reason::Missing,
+            critical: false,
+        };
+        assert_eq!(decide(&failing, start()), waits);
         assert_eq!(decide(&failing, next_try), Decision::Issue(Reason::Missing));
         failing.force = true;
         assert_eq!(decide(&failing, start()), Decision::Issue(Reason::Forced));
+    }
+
+    #[test]
+    fn a_failure_written_down_by_a_clock_that_was_ahead_does_not_wait() {
+        let failing = |since, next_try| Situation {
+            held: None,
+            failure: Some(Failure { since, attempts: 4, next_try, stale_until: Some(next_try) }),
+            ..held(90)
+        };
+        let ahead = start() + DAY;
+        let first = failing(ahead, ahead + SignedDuration::from_mins(1));
+        assert_eq!(decide(&first, start()), Decision::Issue(Reason::Missing));
+        let later = failing(start() - DAY, start() + DAY * 25_000);
+        assert_eq!(decide(&later, start()), Decision::Issue(Reason::Missing));
+        let by_the_ca = failing(start() - DAY, start() + DAY * 31);
+        assert!(matches!(decide(&by_the_ca, start()), Decision::Wait { .. }));
+    }
+
+    #[test]
+    fn waiting_is_critical_when_what_is_there_has_ended_or_ends_within_a_day() {
+        let critical = |situation: Situation, now| {
+            let failure = Failure { since: now, attempts: 4, next_try: now + DAY, stale_until: None };
+            match decide(&Situation { failure: Some(failure), ..situation }, now) {
+                Decision::Wait { critical, .. } => critical,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(!critical(held(90), start() + DAY * 88));
+        assert!(critical(held(90), start() + DAY * 89));
+        assert!(critical(held(90), start() + DAY * 91));
+        assert!(critical(change(held(90), |held| held.revoked = true), start()));
+        assert!(!critical(Situation { held: None, ..held(90) }, start()));
     }
 
     #[test]
@@ -304,8 +390,17 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_from_a_minute_to_a_day() {
-        let minutes: Vec<i64> = (1..=5).map(|n| pause_after(n).as_mins()).collect();
-        assert_eq!(minutes, [1, 10, 100, 1440, 1440]);
+    fn pauses_grow_from_a_minute_to_less_than_a_day() {
+        let minutes = |left| (1..=5).map(|n| pause_after(n, left).as_mins()).collect::<Vec<_>>();
+        assert_eq!(minutes(None), [1, 10, 100, 1200, 1200]);
+        assert_eq!(minutes(Some(DAY * 30)), [1, 10, 100, 1200, 1200]);
+    }
+
+    #[test]
+    fn pauses_shrink_towards_the_end_of_what_is_there() {
+        let fifth = |left| pause_after(5, Some(left)).as_mins();
+        assert_eq!((fifth(DAY * 2), fifth(DAY), fifth(DAY / 24)), (720, 360, 60));
+        assert_eq!(fifth(-DAY), 60);
+        assert_eq!(pause_after(1, Some(-DAY)).as_mins(), 1);
     }
 }

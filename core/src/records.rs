@@ -70,6 +70,8 @@ pub struct Records(Arc<Shared>);
 struct Shared {
     store: Store,
     credentials: BTreeMap<CredentialName, Credential>,
+    /// What is configured of their zones, where that is known here.
+    zones: BTreeMap<CredentialName, Vec<Zone>>,
     registry: Arc<Registry>,
     writers: Mutex<HashMap<Place, WriterHandle>>,
     tracker: TaskTracker,
@@ -90,12 +92,26 @@ impl Records {
         tracker: TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
+        Self::with_zones(store, credentials, BTreeMap::new(), tracker, stop)
+    }
+
+    /// As [`Records::new`], where it is known what zones are configured for each credential: none
+    /// for one that is for every zone it serves. What the ledger says of a zone may be older than
+    /// that: a zone that was made anew has another id.
+    #[must_use]
+    pub fn with_zones(
+        store: Store,
+        credentials: impl IntoIterator<Item = Credential>,
+        zones: BTreeMap<CredentialName, Vec<Zone>>,
+        tracker: TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
         let credentials =
             credentials.into_iter().map(|credential| (credential.name().clone(), credential)).collect();
         let (registry, writers) = (Arc::new(Registry::new()), Mutex::default());
         // A shutdown of the records alone must not end the rest of the program.
         let (stop, end) = (stop.child_token(), CancellationToken::new());
-        Self(Arc::new(Shared { store, credentials, registry, writers, tracker, stop, end }))
+        Self(Arc::new(Shared { store, credentials, zones, registry, writers, tracker, stop, end }))
     }
 
     /// Says that an order has started and will want records in some zone, or none. Writers
@@ -197,7 +213,7 @@ impl Records {
             .ok_or_else(|| RecordsError::UnknownCredential { credential: place.0.clone() })?;
         let writer = writer::spawn(
             credential.clone(),
-            zone.clone(),
+            self.as_configured(&place.0, zone),
             self.0.store.clone(),
             Arc::clone(&self.0.registry),
             (self.0.stop.clone(), self.0.end.clone()),
@@ -205,6 +221,16 @@ impl Records {
         );
         writers.insert(place.clone(), writer.clone());
         Ok(writer)
+    }
+
+    /// `zone` as the configuration has it now. Its one writer serves all who come, also where the
+    /// first of them has it from the ledger.
+    fn as_configured(&self, credential: &CredentialName, zone: &Zone) -> Zone {
+        match self.0.zones.get(credential) {
+            Some(zones) if zones.is_empty() => Zone::named(zone.name.clone()),
+            Some(zones) => zones.iter().find(|one| one.name == zone.name).unwrap_or(zone).clone(),
+            None => zone.clone(),
+        }
     }
 }
 

@@ -68,6 +68,7 @@ fn a_flag_that_makes_no_sense_is_refused_before_anything_is_asked() {
         (["--key-type", "ec521"], "there are ec256, ec384, rsa2048, rsa3072 and rsa4096"),
         (["--challenge", "http-01"], "is not one of dns-01, dns-account-01, dns-persist-01"),
         (["--timeout", "soon"], "is not a length of time such as `30s`"),
+        (["--timeout", "2562047788015215h"], "is longer than a year"),
         (["--zone", "a..b"], "--zone: `a..b` has an empty label"),
         (["--server", "letsencrpyt"], "hint: did you mean `letsencrypt`?"),
         (["--server", "http://ca.test/dir"], "is not an `https://` address"),

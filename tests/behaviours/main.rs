@@ -19,6 +19,7 @@ mod check_modes;
 mod conformance;
 mod crash;
 mod documents;
+mod exec_program;
 mod fake_zone;
 mod fault_ca;
 mod fault_names;

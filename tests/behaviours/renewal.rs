@@ -3,6 +3,8 @@
 use dns01_tests::program::{Program, dns01};
 use dns01_tests::rig::{Pebble, Rig, Zone};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 struct Stand {
     zone: Zone,
@@ -26,12 +28,16 @@ impl Stand {
     fn requests(&self) -> usize {
         self.pebble.requests().len()
     }
-}
 
-/// Six hours go by: what the CA wanted waited for before it is asked for its advice again.
-fn forget_when_to_ask(program: &Program) {
-    let database = program.state().join("dns01.db");
-    crate::sql::execute(&database, "UPDATE certificates SET renewal_next_look = 0");
+    /// Changes what the store says.
+    fn change(&self, statement: &'static str) {
+        crate::sql::execute(&self.program.state().join("dns01.db"), statement);
+    }
+
+    /// Six hours go by: what the CA wanted waited for before it is asked for its advice again.
+    fn forget_when_to_ask(&self) {
+        self.change("UPDATE certificates SET renewal_next_look = 0");
+    }
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn a_window_in_the_past_renews_and_says_what_it_replaces() {
     stand.pebble.set_renewal_info(&pem, &advice.to_string());
     let _ = stand.program.run(["renew"]).succeeded().says("is not due");
 
-    forget_when_to_ask(&stand.program);
+    stand.forget_when_to_ask();
     let renewed = stand.program.run(["renew", "--json"]).succeeded().document()["certificates"][0].clone();
     assert_eq!(renewed["outcome"], "issued");
     assert_ne!(renewed["serial"], first["serial"]);
@@ -85,6 +91,42 @@ fn lost_files_come_back_without_asking_the_ca() {
     let _ = stand.program.run(["renew"]).succeeded();
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert_eq!(stand.requests(), asked);
+}
+
+/// Brings the store of `from` to `to`, in place of the one that is there.
+fn bring_store(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in ["dns01.db", "dns01.db-wal", "dns01.db-shm"] {
+        let _ = std::fs::remove_file(to.join(file));
+        let _ = std::fs::copy(from.join(file), to.join(file));
+    }
+}
+
+/// The store counts its versions; the files of others may stand under the same numbers.
+#[test]
+fn with_a_store_that_was_lost_or_brought_back_what_is_issued_is_what_is_live() {
+    let stand = stand(Rig::get());
+    let (state, name) = (stand.program.state(), stand.zone.name());
+    let live = || std::fs::read_to_string(stand.program.live(name, "cert.pem")).unwrap();
+    let _ = stand.issue(&[]);
+    let first = live();
+    bring_store(&state.join("nowhere"), state);
+    assert_eq!(stand.issue(&[])["version"], 1);
+    let second = live();
+
+    bring_store(state, &state.join("backup"));
+    let _ = stand.issue(&["--force"]);
+    let third = live();
+    bring_store(&state.join("backup"), state);
+    let _ = stand.issue(&["--force"]);
+    let fourth = live();
+    let all = BTreeSet::from([&first, &second, &third, &fourth]);
+    assert_eq!(all.len(), 4, "each is live when it was issued");
+
+    let link = || std::fs::read_link(state.join("live").join(name)).unwrap();
+    let before = link();
+    let _ = stand.program.run(["renew"]).succeeded().says("is not due");
+    assert_eq!((link(), live()), (before, fourth), "what is live is not placed again");
 }
 
 #[test]
@@ -156,4 +198,77 @@ fn one_certificate_that_fails_does_not_stop_the_others() {
     assert_eq!(outcomes(&waits), ("waiting".to_owned(), "not-due".to_owned()));
     assert_eq!(pebble.requests().len(), asked, "a failure that is too fresh is not tried again");
     assert_eq!((good.all_txt(), bad.all_txt()), (vec![], vec![]));
+}
+
+/// What the CA advises, and what is written down of failures, never outlives the certificate.
+#[test]
+fn advice_beyond_the_end_of_a_certificate_does_not_let_it_expire() {
+    let stand = stand(Rig::get());
+    let first = stand.issue(&[]);
+    stand.change(
+        "UPDATE certificates SET renewal_start = 4000000000, renewal_end = 4000000010, \
+         renewal_chosen = 4000000005, renewal_next_look = strftime('%s', 'now') + 3600",
+    );
+    let _ = stand.program.run(["renew"]).succeeded().says("is not due");
+    stand.change(
+        "UPDATE certificate_versions SET not_before = strftime('%s', 'now') - 6000000, \
+         not_after = strftime('%s', 'now') + 600",
+    );
+    let renewed = stand.program.run(["renew", "--json"]).succeeded().document()["certificates"][0].clone();
+    assert_eq!(renewed["outcome"], "issued");
+    assert_ne!(renewed["serial"], first["serial"]);
+}
+
+#[test]
+fn advice_from_a_time_when_the_clock_was_ahead_is_asked_for_again() {
+    let rig = Rig::get();
+    if !rig.has_current_pebble("renewal information") {
+        return;
+    }
+    let stand = stand(rig);
+    let _ = stand.issue(&[]);
+    let show = || stand.program.run(["show", stand.zone.name(), "--json"]).succeeded().document();
+    let advice = show()["advice"]["start"].clone();
+    stand.change("UPDATE certificates SET renewal_start = 4000000000, renewal_next_look = 4000000000");
+    let _ = stand.program.run(["renew"]).succeeded().says("is not due");
+    assert_eq!(show()["advice"]["start"], advice);
+}
+
+#[test]
+fn a_failure_from_a_time_when_the_clock_was_ahead_is_not_waited_out() {
+    let stand = stand(Rig::get());
+    let _ = stand.issue(&[]);
+    stand.change("UPDATE certificate_versions SET not_after = strftime('%s', 'now') - 600");
+    stand.change(
+        "UPDATE certificates SET failing_since = 4000000000, failed_attempts = 1, next_try = 4000000060, \
+         last_error = 'TLS'",
+    );
+    stand.change("INSERT INTO ca_back_offs SELECT ca, 4000000000, 'busy' FROM accounts");
+    let renewed = stand.program.run(["renew", "--json"]).succeeded().document()["certificates"][0].clone();
+    assert_eq!(renewed["outcome"], "issued");
+}
+
+#[test]
+fn what_waits_while_its_certificate_ends_fails_the_run() {
+    let stand = stand(Rig::get());
+    let _ = stand.issue(&[]);
+    stand.change(
+        "UPDATE certificates SET failing_since = strftime('%s', 'now') - 60, failed_attempts = 4, \
+         next_try = strftime('%s', 'now') + 3600, last_error = 'the name server is down', \
+         renewal_chosen = 1, renewal_next_look = strftime('%s', 'now') + 3600",
+    );
+    let waits = stand.program.run(["renew", "--json"]).succeeded().document();
+    assert_eq!(waits["certificates"][0]["outcome"], "waiting");
+    let asked = stand.requests();
+    let ends = [
+        ("UPDATE certificate_versions SET not_after = strftime('%s', 'now') + 8000", "ends in 2 h"),
+        ("UPDATE certificate_versions SET not_after = strftime('%s', 'now') - 8000", "ended 2 h ago"),
+    ];
+    for (end, said) in ends {
+        stand.change(end);
+        let waits = stand.program.run(["renew"]).failed_with(1);
+        let _ = waits.says("id=running-out").says(said).says("because the name server is down");
+    }
+    assert_eq!(stand.requests(), asked, "the pause is kept all the same");
+    let _ = stand.program.run(["renew", stand.zone.name(), "--force"]).succeeded();
 }

@@ -4,7 +4,7 @@ use crate::args::IssueArguments;
 use crate::errors::{Exit, Failure, Failures};
 use crate::orders::{self, Became, Mood, carry_out};
 use crate::output::words;
-use crate::program::{Program, Session};
+use crate::program::{Program, Session, dry_run_directory};
 use crate::wanted::{self, Wanted};
 use dns01_core::acme::AcmeError;
 use dns01_core::authority::Authority;
@@ -28,8 +28,7 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
         for one in &mut wanted {
             one.ca = wanted::staging_of(&one.ca)?;
         }
-        // A state of its own, so that nothing of it is ever taken for the real thing.
-        state.push("dry-run");
+        state = dry_run_directory(&state);
     }
     let events = program.output.progress(wanted.len());
     let credentials = orders::credentials(&config.credentials, &wanted);

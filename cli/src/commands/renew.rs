@@ -15,7 +15,8 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
     let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
     store.close().await.map_err(crate::errors::Failure::from)?;
     // What any of them has left in a zone is removed, also where nothing is to be renewed.
-    let everything: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();
+    let mut everything: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();
+    everything.extend(known::of_dry_runs(program, &config).await);
     let mut senseless = Exit::Done;
     let mut wanted: Vec<Wanted> = Vec::with_capacity(known.len());
     for one in known {

@@ -240,7 +240,8 @@ async fn gc(program: &Program) -> Result<Exit, Failures> {
     let store = program.store(&config.state_dir).await?;
     let remembered = known::certificates(&config, &store).await?;
     store.close().await.map_err(Failure::from)?;
-    let wanted: Vec<Wanted> = remembered.into_iter().filter_map(|one| one.wanted).collect();
+    let mut wanted: Vec<Wanted> = remembered.into_iter().filter_map(|one| one.wanted).collect();
+    wanted.extend(known::of_dry_runs(program, &config).await);
     let credentials = orders::credentials(&config.credentials, &wanted);
     let session = Session::open(program, &config, credentials, &config.state_dir, Events::nowhere()).await?;
     let swept = session.context.records.sweep().await.map_err(Failure::from)?;

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// What has been found wrong so far.
 pub(super) struct Check {
     pub(super) document: Option<Arc<Document>>,
@@ -162,9 +164,19 @@ impl Check {
 /// In words, what is wrong.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = text.trim().parse::<jiff::SignedDuration>().ok();
-    span.and_then(|span| Duration::try_from(span).ok())
+    let duration = span
+        .and_then(|span| Duration::try_from(span).ok())
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("`{text}` is not a length of time such as `30s`, `3m` or `1h`"))
+        .ok_or_else(|| format!("`{text}` is not a length of time such as `30s`, `3m` or `1h`"))?;
+    at_most_a_year(text, duration)
+}
+
+/// Refuses what would, added to the time of day, be more than a clock knows.
+pub(super) fn at_most_a_year(text: &str, duration: Duration) -> Result<Duration, String> {
+    match duration > YEAR {
+        true => Err(format!("`{text}` is longer than a year")),
+        false => Ok(duration),
+    }
 }
 
 /// The address of a DNS server, with its port where that is not 53.

@@ -1,7 +1,7 @@
 //! `propagation = { … }`: who has to show a zone's values before the CA is told to look.
 
 use super::ca::parse_proxy;
-use super::check::{Check, TextOr};
+use super::check::{Check, TextOr, at_most_a_year};
 use super::file::{KeyPath, Part};
 use super::mistake::{Mistake, MistakeKind};
 use super::zone::Quorum;
@@ -317,6 +317,8 @@ impl RawResolver {
 /// In words, what is wrong.
 pub fn parse_pause(text: &str) -> Result<Duration, String> {
     let span = text.trim().parse::<jiff::SignedDuration>().ok();
-    span.and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| format!("`{text}` is not a length of time such as `10s` or `1m`"))
+    let pause = span
+        .and_then(|span| Duration::try_from(span).ok())
+        .ok_or_else(|| format!("`{text}` is not a length of time such as `10s` or `1m`"))?;
+    at_most_a_year(text, pause)
 }

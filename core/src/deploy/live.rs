@@ -4,6 +4,10 @@
 //! link to that directory. A new version is written and flushed beside the old one, then the
 //! link is renamed over: a reader, or a crash at any point, sees four files that belong
 //! together.
+//!
+//! A directory gets its number when it is whole, by a rename, and is never written to again. Where
+//! a number is taken by another certificate (the store was lost, or an older one brought back),
+//! the next free one above all others is used.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -96,8 +100,8 @@ impl LiveDirectory {
         Some(version)
     }
 
-    /// Makes `files` the live ones of `name`, as `version`. Doing it again is harmless. Blocks
-    /// on the disk.
+    /// Makes `files` the live ones of `name`, as `version` where that number is free. Doing it
+    /// again is harmless: where they are live already, nothing is written. Blocks on the disk.
     ///
     /// # Errors
     /// A file or directory could not be written; what was live still is.
@@ -107,29 +111,41 @@ impl LiveDirectory {
             let source = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(DeployError { path: live, doing: "replaced by a link", source });
         }
+        if self.version(name).is_some() && shows(&live, files) {
+            return Ok(live);
+        }
         let archive = self.state.join("archive").join(name);
-        let directory = archive.join(version.to_string());
         for parent in [&self.state.join("live"), &archive] {
             make_directory(parent, true)?;
         }
-        if self.version(name) != Some(version) {
-            self.write_version(name, &directory, files)?;
-            switch(&live, Path::new("../archive").join(name).join(version.to_string()).as_path())?;
+        let highest = versions(&archive).max().unwrap_or(0);
+        let stands = shows(&archive.join(version.to_string()), files);
+        let number = if stands || version > highest { version } else { highest.saturating_add(1) };
+        if !stands {
+            self.write_version(name, &archive, number, files)?;
         }
-        prune(&archive, version);
+        switch(&live, Path::new("../archive").join(name).join(number.to_string()).as_path())?;
+        prune(&archive, number);
         Ok(live)
     }
 
-    fn write_version(&self, name: &str, directory: &Path, files: &FileSet) -> Result<(), DeployError> {
-        // Left by a crash before the link was switched: nobody has seen it.
-        match fs::remove_dir_all(directory) {
+    fn write_version(
+        &self,
+        name: &str,
+        archive: &Path,
+        number: u64,
+        files: &FileSet,
+    ) -> Result<(), DeployError> {
+        let fresh = archive.join(".new");
+        // Left by a crash: nobody has seen it.
+        match fs::remove_dir_all(&fresh) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(failed(directory, "cleared", source));
+                return Err(failed(&fresh, "cleared", source));
             }
-            _ => make_directory(directory, false)?,
+            _ => make_directory(&fresh, false)?,
         }
         let live = self.path(name);
-        keep_directory_access(&live, directory)?;
+        keep_directory_access(&live, &fresh)?;
         let full_chain = format!("{}{}", files.certificate, files.chain);
         for (file, content) in [
             ("privkey.pem", files.private_key.as_ref().map(|key| key.as_str())),
@@ -138,12 +154,30 @@ impl LiveDirectory {
             ("fullchain.pem", Some(full_chain.as_str())),
         ] {
             if let Some(content) = content {
-                write_file(&directory.join(file), content, Access::of(&live.join(file)))?;
+                write_file(&fresh.join(file), content, Access::of(&live.join(file)))?;
             }
         }
-        flush_directory(directory)?;
-        flush_directory(directory.parent().expect("a version stands in the archive"))
+        flush_directory(&fresh)?;
+        let directory = archive.join(number.to_string());
+        fs::rename(&fresh, &directory).map_err(|source| failed(&directory, "put in place", source))?;
+        flush_directory(archive)
     }
+}
+
+/// True if the certificate that stands in `directory` is that of `files`, and no file is missing. A
+/// number alone tells nothing: another store has other versions under the same ones.
+fn shows(directory: &Path, files: &FileSet) -> bool {
+    let is_there = |file: &str| fs::metadata(directory.join(file)).is_ok();
+    fs::read_to_string(directory.join("cert.pem")).is_ok_and(|present| present == files.certificate)
+        && is_there("chain.pem")
+        && is_there("fullchain.pem")
+        && (files.private_key.is_none() || is_there("privkey.pem"))
+}
+
+/// The numbers that are taken in `archive`.
+fn versions(archive: &Path) -> impl Iterator<Item = u64> {
+    let entries = fs::read_dir(archive).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 impl Access {
@@ -209,11 +243,8 @@ fn switch(live: &Path, target: &Path) -> Result<(), DeployError> {
 
 /// Old private keys are not kept for ever. What cannot be removed is left for next time.
 fn prune(archive: &Path, live: u64) {
-    for entry in fs::read_dir(archive).into_iter().flatten().flatten() {
-        let version = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
-        if version.is_some_and(|version| version + KEPT < live) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
+    for version in versions(archive).filter(|version| version.saturating_add(KEPT) < live) {
+        let _ = fs::remove_dir_all(archive.join(version.to_string()));
     }
 }
 
@@ -266,13 +297,57 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let live = LiveDirectory::below(state.path());
         live.place("site", 1, &files("one")).unwrap();
-        let torn = state.path().join("archive/site/2");
+        let torn = state.path().join("archive/site/.new");
         fs::create_dir(&torn).unwrap();
         fs::write(torn.join("privkey.pem"), "torn").unwrap();
-        symlink("../archive/site/2", state.path().join("live/.site.new")).unwrap();
+        symlink("../archive/site/.new", state.path().join("live/.site.new")).unwrap();
         assert_eq!(read(&live, "privkey.pem"), "key one\n");
         live.place("site", 2, &files("two")).unwrap();
         assert_eq!(read(&live, "privkey.pem"), "key two\n");
+        assert!(!torn.exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_whole_is_made_live_as_it_is() {
+        let state = tempfile::tempdir().unwrap();
+        let live = LiveDirectory::below(state.path());
+        live.place("site", 1, &files("one")).unwrap();
+        live.place("site", 2, &files("two")).unwrap();
+        switch(&live.path("site"), Path::new("../archive/site/1")).unwrap();
+        live.place("site", 2, &files("two")).unwrap();
+        assert_eq!(live.version("site"), Some(2));
+        assert_eq!(read(&live, "privkey.pem"), "key two\n");
+    }
+
+    #[test]
+    fn a_number_that_another_certificate_has_is_not_taken_for_it_nor_written_over() {
+        let state = tempfile::tempdir().unwrap();
+        let live = LiveDirectory::below(state.path());
+        live.place("site", 1, &files("one")).unwrap();
+        live.place("site", 2, &files("two")).unwrap();
+        let old = |file: &str| fs::read_to_string(state.path().join("archive/site").join(file)).unwrap();
+        // The store was lost, and counts from 1 again.
+        for (version, mark) in [(1, "first"), (2, "second")] {
+            live.place("site", version, &files(mark)).unwrap();
+            assert_eq!(read(&live, "cert.pem"), format!("leaf {mark}\n"));
+            assert_eq!(read(&live, "privkey.pem"), format!("key {mark}\n"));
+            assert_eq!(old("2/cert.pem"), "leaf two\n");
+        }
+        assert_eq!(live.version("site"), Some(4));
+        live.place("site", 2, &files("second")).unwrap();
+        assert_eq!(live.version("site"), Some(4), "what is live is not placed again");
+    }
+
+    #[test]
+    fn a_file_that_somebody_deleted_comes_back() {
+        let state = tempfile::tempdir().unwrap();
+        let live = LiveDirectory::below(state.path());
+        live.place("site", 1, &files("one")).unwrap();
+        for file in ["privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"] {
+            fs::remove_file(live.path("site").join(file)).unwrap();
+            live.place("site", 1, &files("one")).unwrap();
+            assert!(live.path("site").join(file).exists(), "{file}");
+        }
     }
 
     #[test]
@@ -280,10 +355,10 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let live = LiveDirectory::below(state.path());
         live.place("site", 1, &files("one")).unwrap();
-        // A file where the version's directory should be: it cannot be cleared away as one.
-        fs::write(state.path().join("archive/site/2"), "in the way").unwrap();
+        // A file where the directory should be: it cannot be cleared away as one.
+        fs::write(state.path().join("archive/site/.new"), "in the way").unwrap();
         let error = live.place("site", 2, &files("two")).unwrap_err();
-        assert!(error.to_string().contains("archive/site/2` cannot be cleared"), "{error}");
+        assert!(error.to_string().contains("archive/site/.new` cannot be cleared"), "{error}");
         assert_eq!(read(&live, "privkey.pem"), "key one\n");
     }
 

@@ -8,7 +8,7 @@ use crate::event::{CertificateEvents, Happening, Outcome, Step, StepWatch};
 use crate::inventory;
 use crate::plan;
 use crate::records::{Announcement, Hold, ZoneReport};
-use crate::store::{AccountName, Lease, OrderId};
+use crate::store::{AccountName, BackOff, Lease, OrderId, StoreError};
 use dns01_provider::{CredentialName, Fqdn, ZoneName};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -318,11 +318,15 @@ fn order_of(account: &AccountName, names: &[String]) -> String {
 
 /// Insists that the CA does not want to be left alone, neither at all nor with `names`.
 async fn check_back_off(context: &Context, request: &Request, names: &[String]) -> Result<(), IssueError> {
-    let (store, authority) = (&context.store, &request.authority);
-    if let Some(back_off) = store.back_off(authority.directory()).await? {
+    let (store, authority, now) = (&context.store, &request.authority, context.clock.now());
+    let in_force = async |what: &str| -> Result<Option<BackOff>, StoreError> {
+        let back_off = store.back_off(what).await?;
+        Ok(back_off.filter(|back_off| plan::is_believable(back_off.until, now)))
+    };
+    if let Some(back_off) = in_force(authority.directory()).await? {
         return Err(IssueError::BackOff { ca: authority.name().to_string(), back_off });
     }
-    match store.back_off(&order_of(&authority.account_name(), names)).await? {
+    match in_force(&order_of(&authority.account_name(), names)).await? {
         Some(back_off) => Err(IssueError::NamesBackOff { ca: authority.name().to_string(), back_off }),
         None => Ok(()),
     }
@@ -351,13 +355,13 @@ async fn remember(context: &Context, request: &Request, error: &IssueError) {
     if matches!(error, IssueError::Interrupted) {
         return;
     }
-    let attempts = match store.certificate(name).await {
-        Ok(certificate) => certificate.and_then(|c| c.failure).map_or(0, |failure| failure.attempts),
-        Err(_) => 0,
-    };
+    let certificate = store.certificate(name).await.ok().flatten();
+    let (current, failure) = certificate.map_or((None, None), |known| (known.current, known.failure));
+    let attempts = failure.map_or(0, |failure| failure.attempts);
+    let left = current.map(|current| current.not_after.duration_since(now));
     let pause = match error.waits_for_a_person() {
         true => plan::LONGEST_PAUSE,
-        false => plan::pause_after(attempts + 1),
+        false => plan::pause_after(attempts.saturating_add(1), left),
     };
     let next_try = (now + pause).max(error.retry_at().unwrap_or(now));
     let stale_until = match error.root() {
@@ -372,7 +376,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn log_if_lost<T>(stored: Result<T, crate::store::StoreError>) {
+fn log_if_lost<T>(stored: Result<T, StoreError>) {
     if let Err(error) = stored {
         tracing::warn!(%error, "a failure could not be written down");
     }

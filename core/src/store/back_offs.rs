@@ -4,6 +4,10 @@ use super::{Store, StoreError, timestamp};
 use jiff::Timestamp;
 use sqlx::Row as _;
 
+/// What lies further ahead, in seconds, was written down by a clock that was wrong: a Retry-After
+/// counts for a month at most.
+const LONGEST: i64 = 32 * 24 * 60 * 60;
+
 /// Until when a CA wants to be left alone, altogether or with something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackOff {
@@ -37,16 +41,18 @@ impl Store {
     /// The store cannot be written.
     pub async fn set_back_off(&self, what: &str, back_off: &BackOff) -> Result<(), StoreError> {
         let (what, back_off) = (what.to_owned(), back_off.clone());
+        let believable = self.clock().seconds() + LONGEST;
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO ca_back_offs (ca, until, reason) VALUES ($1, $2, $3) \
                      ON CONFLICT (ca) DO UPDATE SET until = $2, reason = $3 \
-                     WHERE ca_back_offs.until < $2",
+                     WHERE ca_back_offs.until < $2 OR ca_back_offs.until > $4",
                 )
                 .bind(what)
                 .bind(back_off.until.as_second())
                 .bind(back_off.reason)
+                .bind(believable)
                 .execute(connection)
                 .await?;
                 Ok(())
@@ -72,7 +78,7 @@ mod tests {
         };
         store.set_back_off(ca, &busy(-1)).await.unwrap();
         assert_eq!(store.back_off(ca).await.unwrap(), None);
-        for (wish, holds) in [(60, 60), (30, 60), (90, 90)] {
+        for (wish, holds) in [(60, 60), (30, 60), (90, 90), (LONGEST + 1, LONGEST + 1), (60, 60)] {
             store.set_back_off(ca, &busy(wish)).await.unwrap();
             assert_eq!(store.back_off(ca).await.unwrap(), Some(busy(holds)));
         }

@@ -166,7 +166,8 @@ impl Store {
     }
 
     /// Stores that an attempt for `name` failed, and until when resolvers may remember why. The
-    /// first one's time is kept and attempts are counted until a version is stored.
+    /// first one's time is kept (unless it lies ahead) and attempts are counted until a version is
+    /// stored.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -181,8 +182,8 @@ impl Store {
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE certificates SET failing_since = COALESCE(failing_since, $2), \
-                     failed_attempts = COALESCE(failed_attempts, 0) + 1, next_try = $3, last_error = $4, \
+                    "UPDATE certificates SET failing_since = CASE WHEN failing_since <= $2 \
+                     THEN failing_since ELSE $2 END, failed_attempts = COALESCE(failed_attempts, 0) + 1, next_try = $3, last_error = $4, \
                      stale_until = $5 WHERE name = $1",
                 )
                 .bind(name)
@@ -281,5 +282,18 @@ mod tests {
         assert_eq!(failure.since, store.clock().now());
         assert_eq!((failure.last_error.as_str(), failure.next_try), ("second", timestamp(1_800_000_120)));
         assert_eq!(failure.stale_until, Some(timestamp(1_800_000_090)));
+    }
+
+    #[tokio::test]
+    async fn a_first_failure_that_lies_ahead_gives_way_to_the_next() {
+        let (directory, store) = temporary().await;
+        store.remember_certificate("a", &[], "{}").await.unwrap();
+        let ahead = crate::clock::Clock::fixed(timestamp(4_000_000_000));
+        let tasks = tokio_util::task::TaskTracker::new();
+        let by_a_wrong_clock = Store::open(directory.path(), ahead, &tasks).await.unwrap();
+        by_a_wrong_clock.record_failure("a", "first", timestamp(4_000_000_060), None).await.unwrap();
+        store.record_failure("a", "second", timestamp(1_800_000_060), None).await.unwrap();
+        let failure = store.certificate("a").await.unwrap().unwrap().failure.unwrap();
+        assert_eq!((failure.since, failure.attempts), (store.clock().now(), 2));
     }
 }

@@ -42,7 +42,7 @@ impl Identity {
             Proof::Signature { key, secret, consumer } => {
                 let (key, secret, consumer) =
                     (key.read().await?, secret.read().await?, consumer.read().await?);
-                let time = now() + self.ahead().await?;
+                let time = now().saturating_add(self.ahead().await?);
                 let signature = signature(&request, &secret, &consumer, time);
                 return Ok(request
                     .secret_header("x-ovh-application", key)

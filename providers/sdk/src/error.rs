@@ -4,6 +4,9 @@ use crate::secret::SecretError;
 use std::fmt;
 use std::time::Duration;
 
+/// Nobody is waited for longer than this, whatever a service says.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// A failed call: what happened, where, and whether a repetition can help.
 ///
 /// It never holds a secret: plugins build it through [`ProviderError::new`] from text they
@@ -66,10 +69,10 @@ impl ProviderError {
         self
     }
 
-    /// Says how long the service wants to be left alone.
+    /// Says how long the service wants to be left alone; more than a day counts as a day.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.retry_after = Some(wait.min(LONGEST_WAIT));
         self
     }
 

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// A provider, before it is configured.
 #[derive(Clone, Copy)]
 pub struct Plugin {
@@ -158,10 +160,12 @@ impl SettingsError {
 /// Nothing or less than nothing.
 pub fn timeout(raw: Option<jiff::SignedDuration>, default: Duration) -> Result<Duration, SettingsError> {
     let Some(raw) = raw else { return Ok(default) };
-    Duration::try_from(raw).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
+    let timeout = Duration::try_from(raw).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
         SettingsError::new(Some("timeout"), "the timeout must be longer than nothing")
             .with_hint("write it as `10s` or `1m`")
-    })
+    })?;
+    // Longer ones are as good, but added to the time of day may be more than a clock knows.
+    Ok(timeout.min(YEAR))
 }
 
 /// The process environment, or a test's.

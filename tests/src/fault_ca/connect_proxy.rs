@@ -24,6 +24,18 @@ impl ConnectProxy {
     /// # Errors
     /// When no socket or thread is to be had.
     pub fn start() -> io::Result<Self> {
+        Self::leading(None)
+    }
+
+    /// Starts one that takes a host of the outside world (`ca.test:443`) for `address`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_for(host: &str, address: SocketAddr) -> io::Result<Self> {
+        Self::leading(Some((host.to_owned(), address)))
+    }
+
+    fn leading(astray: Option<(String, SocketAddr)>) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let (runtime, listener) = runtime("connect-proxy", listener)?;
@@ -31,7 +43,7 @@ impl ConnectProxy {
         let heard = Arc::clone(&targets);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(tunnel(client, Arc::clone(&heard)));
+                tokio::spawn(tunnel(client, Arc::clone(&heard), astray.clone()));
             }
         });
         Ok(Self { address, targets, runtime: Some(runtime) })
@@ -58,7 +70,11 @@ impl Drop for ConnectProxy {
     }
 }
 
-async fn tunnel(client: TcpStream, targets: Arc<Mutex<Vec<String>>>) -> io::Result<()> {
+async fn tunnel(
+    client: TcpStream,
+    targets: Arc<Mutex<Vec<String>>>,
+    astray: Option<(String, SocketAddr)>,
+) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = String::new();
     client.read_line(&mut request).await?;
@@ -71,6 +87,7 @@ async fn tunnel(client: TcpStream, targets: Arc<Mutex<Vec<String>>>) -> io::Resu
         _ => return client.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n").await,
     };
     lock(&targets).push(target.clone());
+    let target = astray.filter(|(host, _)| *host == target).map_or(target, |(_, to)| to.to_string());
     let Ok(mut server) = TcpStream::connect(&target).await else {
         return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
     };

@@ -47,6 +47,7 @@ fn a_check_mode_that_lacks_or_cannot_use_something_is_shown() {
         ),
         (r#"propagation = { check = "maybe" }"#, "`check` cannot be `maybe`"),
         (r#"propagation = { wait = "soon" }"#, "`soon` is not a length of time"),
+        (r#"propagation = { wait = "2562047788015215h" }"#, "is longer than a year"),
         (r#"resolvers = ["dns.example.net"]"#, "`dns.example.net` is neither an IP address nor"),
         (
             r#"resolvers = [{ url = "192.0.2.1", ca_bundle = "/x" }]"#,

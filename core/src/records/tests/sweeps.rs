@@ -27,6 +27,54 @@ async fn what_belongs_to_an_unknown_credential_is_kept_and_reported() {
     assert_eq!(records.sweep().await.unwrap().removed, 1);
 }
 
+/// A service that knows its zone by one id alone.
+#[derive(Clone, Debug)]
+struct ById(MemoryProvider, &'static str);
+
+#[async_trait]
+impl DnsProvider for ById {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    async fn apply(&self, zone: &Zone, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        match zone.id.as_deref() == Some(self.1) {
+            true => self.0.apply(zone, changes).await,
+            false => Err(refusal(ProviderErrorKind::NotFound)),
+        }
+    }
+
+    async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
+        self.0.values(zone, name).await
+    }
+}
+
+#[tokio::test]
+async fn a_zone_that_was_made_anew_is_swept_and_written_by_its_new_id() {
+    let (directory, store) = temporary().await;
+    let service = MemoryProvider::new([zone().name]);
+    let in_zone = |label: &str, id: &str| {
+        let zone = Zone { id: Some(id.to_owned()), ..zone() };
+        vec![Record { zone, ..record(label, "1") }]
+    };
+    let (path, old, left) =
+        (directory.path().to_path_buf(), ById(service.clone(), "old"), in_zone("a", "old"));
+    killed_process(move || async move {
+        let records = records_over(open(&path).await, &old);
+        let hold = records.hold(&OrderId::random(), records.announce(), left).await;
+        std::mem::drop(hold.unwrap());
+    })
+    .await;
+    let credential = Credential::new(credential_name(), Arc::new(ById(service.clone(), "new")));
+    let zones = BTreeMap::from([(credential_name(), vec![in_zone("a", "new")[0].zone.clone()])]);
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let records = Records::with_zones(store, [credential], zones, tasks, &stop);
+    assert_eq!(records.sweep().await.unwrap(), Swept { removed: 1, left: Vec::new() });
+    let hold = records.hold(&OrderId::random(), records.announce(), in_zone("b", "new")).await.unwrap();
+    assert_eq!(service.everything(&zone().name), [(fqdn("b"), value("1"))]);
+    assert_eq!(hold.release(PATIENCE).await.removed, 1);
+}
+
 #[tokio::test]
 async fn what_could_not_be_removed_is_removed_by_the_next_sweep() {
     let (_directory, records, service) = fresh().await;

@@ -47,6 +47,16 @@ async fn a_passing_error_is_repeated_and_a_permanent_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_wants_to_be_left_alone_for_ever_is_left_alone_for_a_day() {
+    let (service, credential) = service(|_| {});
+    service.misbehave(limited(u64::MAX));
+    let refused = credential.apply(&zone(), &add()).await.unwrap_err();
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(24 * 3600)));
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    credential.apply(&zone(), &add()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn repetition_ends_with_the_last_error() {
     let (service, credential) = service(|_| {});
     for _ in 0..50 {

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long a token is used whose end the service does not tell (RFC 6749 §5.1).
 const UNNAMED_LIFE: Duration = Duration::from_secs(300);
+/// No token is used for longer without being fetched anew, whatever the service says.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// What a token endpoint answers (RFC 6749 §5.1).
 #[derive(Deserialize)]
@@ -76,7 +78,7 @@ impl AccessToken {
         if secrecy::ExposeSecret::expose_secret(&reply.access_token).is_empty() {
             return Err(ProviderError::new(ProviderErrorKind::Invalid, "the service gave an empty token"));
         }
-        let life = reply.expires_in.map_or(UNNAMED_LIFE, Duration::from_secs);
+        let life = reply.expires_in.map_or(UNNAMED_LIFE, Duration::from_secs).min(LONGEST_LIFE);
         // A token shorter than the margin is used for half its life.
         let used = life.saturating_sub(MARGIN).max(life / 2);
         *held = Some((reply.access_token.clone(), Instant::now() + used));
@@ -177,6 +179,13 @@ mod tests {
         assert_eq!(get().await.unwrap().expose_secret(), "t1");
         token.forget().await;
         assert_eq!(get().await.unwrap().expose_secret(), "t2");
+    }
+
+    #[tokio::test]
+    async fn a_life_without_end_is_a_day() {
+        let token = AccessToken::default();
+        let fetch = || async { Ok(reply("t", "18446744073709551615")) };
+        assert_eq!(token.get(fetch).await.unwrap().expose_secret(), "t");
     }
 
     #[tokio::test]

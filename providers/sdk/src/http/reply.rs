@@ -1,14 +1,12 @@
 //! Answers of HTTP services, good and bad.
 
-use crate::error::{ProviderError, ProviderErrorKind};
+use crate::error::{LONGEST_WAIT, ProviderError, ProviderErrorKind};
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// Nobody is waited for longer than this, whatever Retry-After says.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Characters of a body that an error shows.
 const EXCERPT: usize = 200;
 
