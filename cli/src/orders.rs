@@ -66,17 +66,9 @@ impl Authorities {
     }
 }
 
-/// The credentials that `wanted` need beside those of the file, which come first.
-pub(crate) fn credentials(file: &[CredentialConfig], wanted: &[Wanted]) -> Vec<CredentialConfig> {
-    let mut credentials: Vec<CredentialConfig> = Vec::new();
-    let chosen = wanted.iter().filter_map(|one| one.credential.as_ref()).map(|chosen| &chosen.config);
-    // One that flags have changed goes before the table it comes from.
-    for credential in chosen.chain(file) {
-        if credentials.iter().all(|known| known.name != credential.name) {
-            credentials.push(credential.clone());
-        }
-    }
-    credentials
+/// The credentials that `wanted` need beside those of the file.
+pub(crate) fn credentials(wanted: &[Wanted]) -> impl Iterator<Item = &CredentialConfig> {
+    wanted.iter().filter_map(Wanted::credential)
 }
 
 /// Obtains what is due of `wanted`, as many at a time as orders may be under way. What became of
@@ -91,16 +83,19 @@ pub(crate) async fn carry_out(
     let authorities = Authorities::of(program, wanted.iter().map(|one| &one.ca))?;
     let all = wanted.into_iter().enumerate().map(|(index, one)| {
         let authority = Arc::clone(authorities.get(&one.ca));
-        let chosen = one.credential.as_ref().map(|chosen| chosen.config.name.as_str());
-        let context = session.context_through(chosen);
+        let context = session.context_through(one.credential());
         // Connections, writers and watchers have tasks of their own; an order mostly waits.
         async move {
             let name = one.certificate.name.to_string();
-            let became = match carry_out_one(&context, &authority, config, one, mood).await {
+            let became = match context {
+                Ok(context) => carry_out_one(&context, &authority, config, one, mood).await,
+                Err(failure) => Err(Box::new(failure)),
+            };
+            let became = match became {
                 Ok(became) => became,
                 Err(mut failure) => {
                     failure.certificate = Some(name.clone());
-                    context.events.of(&name).emit(Happening::Failed {
+                    session.context.events.of(&name).emit(Happening::Failed {
                         id: failure.id.to_owned(),
                         text: failure.message.clone(),
                         retry_at: failure.retry_at,

@@ -33,6 +33,13 @@ pub(crate) struct Wanted {
     pub(crate) from_file: bool,
 }
 
+impl Wanted {
+    /// What flags said of the credential it was asked for with.
+    pub(crate) fn credential(&self) -> Option<&CredentialConfig> {
+        self.credential.as_ref().map(|chosen| &chosen.config)
+    }
+}
+
 /// A credential that was named by a flag.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
@@ -279,7 +286,12 @@ pub(crate) fn credential(
     ca_bundle: Option<&Path>,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
-    chosen(arguments, ca_bundle, config, from_environment)
+    let chosen = chosen(arguments, ca_bundle, config, from_environment)?;
+    if let Some(chosen) = &chosen {
+        // Found out before anything is opened, as every mistake of the command line is.
+        config.build_provider(&chosen.config).map_err(Failure::from)?;
+    }
+    Ok(chosen)
 }
 
 /// The same for a credential that need not exist yet: the environment may lack its settings.

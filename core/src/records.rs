@@ -67,16 +67,28 @@ pub(crate) type Place = (CredentialName, ZoneName);
 #[derive(Clone)]
 pub struct Records(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     store: Store,
-    credentials: BTreeMap<CredentialName, Credential>,
+    /// Whoever may write, in order of preference, with its zones; none where it is for all.
+    credentials: Arc<[(Credential, Vec<ZoneName>)]>,
+    /// Those that stand for their names here, whatever others are called the same.
+    chosen: Arc<[Credential]>,
     registry: Arc<Registry>,
-    writers: Mutex<HashMap<Place, WriterHandle>>,
+    writers: Arc<Mutex<HashMap<Place, Vec<WriterOf>>>>,
     tracker: TaskTracker,
     /// No more records are taken.
     stop: CancellationToken,
     /// The writers end.
     end: CancellationToken,
+}
+
+/// A writer, and for whom it writes. A place has more than one where credentials that differ are
+/// called the same; the lease of the place keeps their calls apart.
+struct WriterOf {
+    credential: Credential,
+    zone: Zone,
+    handle: WriterHandle,
 }
 
 impl Records {
@@ -90,12 +102,30 @@ impl Records {
         tracker: TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
-        let credentials =
-            credentials.into_iter().map(|credential| (credential.name().clone(), credential)).collect();
-        let (registry, writers) = (Arc::new(Registry::new()), Mutex::default());
+        Self::of_zones(store, credentials.into_iter().map(|one| (one, Vec::new())), tracker, stop)
+    }
+
+    /// The same where several credentials may be called the same: what a crash has left is
+    /// removed by the first of its name whose zones have it, else by one without zones.
+    #[must_use]
+    pub fn of_zones(
+        store: Store,
+        credentials: impl IntoIterator<Item = (Credential, Vec<ZoneName>)>,
+        tracker: TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
+        let credentials = credentials.into_iter().collect();
+        let (registry, writers) = (Arc::new(Registry::new()), Arc::default());
         // A shutdown of the records alone must not end the rest of the program.
         let (stop, end) = (stop.child_token(), CancellationToken::new());
-        Self(Arc::new(Shared { store, credentials, registry, writers, tracker, stop, end }))
+        let chosen = Arc::default();
+        Self(Arc::new(Shared { store, credentials, chosen, registry, writers, tracker, stop, end }))
+    }
+
+    /// The same records for orders that write through `chosen`, whatever else is called so.
+    #[must_use]
+    pub fn through(&self, chosen: Credential) -> Self {
+        Self(Arc::new(Shared { chosen: Arc::new([chosen]), ..Shared::clone(&self.0) }))
     }
 
     /// Says that an order has started and will want records in some zone, or none. Writers
@@ -186,16 +216,16 @@ impl Records {
 
     /// The writer of `place`, started if there is none.
     fn writer(&self, place: &Place, zone: &Zone) -> Result<WriterHandle, RecordsError> {
-        let mut writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = writers.get(place) {
-            return Ok(writer.clone());
-        }
         let credential = self
-            .0
-            .credentials
-            .get(&place.0)
+            .credential(place)
             .ok_or_else(|| RecordsError::UnknownCredential { credential: place.0.clone() })?;
-        let writer = writer::spawn(
+        let mut writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_place = writers.entry(place.clone()).or_default();
+        let is_it = |one: &&WriterOf| one.credential.is_clone_of(credential) && one.zone == *zone;
+        if let Some(writer) = at_place.iter().find(is_it) {
+            return Ok(writer.handle.clone());
+        }
+        let handle = writer::spawn(
             credential.clone(),
             zone.clone(),
             self.0.store.clone(),
@@ -203,8 +233,22 @@ impl Records {
             (self.0.stop.clone(), self.0.end.clone()),
             &self.0.tracker,
         );
-        writers.insert(place.clone(), writer.clone());
-        Ok(writer)
+        let (credential, zone) = (credential.clone(), zone.clone());
+        at_place.push(WriterOf { credential, zone, handle: handle.clone() });
+        Ok(handle)
+    }
+
+    /// Who writes in `place`.
+    fn credential(&self, (name, zone): &Place) -> Option<&Credential> {
+        if let Some(chosen) = self.0.chosen.iter().find(|one| one.name() == name) {
+            return Some(chosen);
+        }
+        let named = || self.0.credentials.iter().filter(|(one, _)| one.name() == name);
+        let found = named()
+            .find(|(_, zones)| zones.contains(zone))
+            .or_else(|| named().find(|(_, zones)| zones.is_empty()))
+            .or_else(|| named().next());
+        found.map(|(credential, _)| credential)
     }
 }
 

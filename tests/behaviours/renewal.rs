@@ -117,6 +117,66 @@ fn what_flags_asked_for_is_renewed_without_them() {
     assert_eq!(zone.all_txt(), []);
 }
 
+/// The arguments that name `pebble`, as a person types them.
+fn by_hand(rig: &Rig, pebble: &Pebble) -> Vec<String> {
+    let bundle = rig.ca_bundle().to_str().unwrap().to_owned();
+    let flags = ["--server", &pebble.directory(), "--ca-bundle", &bundle, "--agree-tos"];
+    flags.map(str::to_owned).to_vec()
+}
+
+/// `issue` for the apex of `zone` alone, with a credential called like its provider.
+fn issue_in(zone: &Zone, ca: &[String]) -> Vec<String> {
+    let line = ["issue", "-d", zone.name(), "--dns", "rfc2136", "--zone", zone.name()];
+    [line.map(str::to_owned).as_slice(), ca].concat()
+}
+
+/// The versions in a JSON document, in order.
+fn versions(document: &Value) -> Vec<u64> {
+    let all = document["certificates"].as_array().unwrap();
+    all.iter().map(|one| one["version"].as_u64().unwrap_or_default()).collect()
+}
+
+#[test]
+fn flags_of_two_certificates_are_remembered_apart_though_their_credentials_are_called_the_same() {
+    let rig = Rig::get();
+    let one = rig.zone().create();
+    let (other, pebble) = (rig.zone().same_key(&one).create(), rig.pebble().start());
+    let (program, ca) = (dns01(rig).credentials(&one), by_hand(rig, &pebble));
+    let _ = program.run(issue_in(&one, &ca)).succeeded();
+    let _ = program.run(issue_in(&other, &ca)).succeeded();
+    let line = ["renew", one.name(), other.name(), "--force", "--json"];
+    let renewed = program.run(line).succeeded().document();
+    assert_eq!(versions(&renewed), [2, 2], "{renewed}");
+    assert_eq!((one.all_txt(), other.all_txt()), (vec![], vec![]));
+}
+
+/// `init` calls its table as its provider is called, and so do flags.
+#[test]
+fn what_flags_said_once_takes_nothing_from_a_table_that_is_called_the_same() {
+    let rig = Rig::get();
+    let (flags, table, pebble) = (rig.zone().create(), rig.zone().create(), rig.pebble().start());
+    let program = dns01(rig).credentials(&flags);
+    let _ = program.run(issue_in(&flags, &by_hand(rig, &pebble))).succeeded();
+    let file = program.state().join("dns01.toml");
+    let text = format!(
+        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\n{}\
+         [[certificate]]\ndomains = [\"{}\"]\nca = \"lab\"\n",
+        pebble.directory(),
+        rig.ca_bundle().display(),
+        table.table("rfc2136", &[&table]),
+        table.name(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let run = |line: &[&str]| program.run([line, &["--config", file.to_str().unwrap()]].concat());
+    let _ = run(&["issue", "--all"]).succeeded();
+    let line = ["renew", flags.name(), table.name(), "--force", "--json"];
+    let renewed = run(&line).succeeded().document();
+    assert_eq!(versions(&renewed), [2, 2], "{renewed}");
+    let listed = run(&["txt", "list", "--json"]).succeeded().document();
+    assert_eq!(listed["values"], json!([]));
+    assert_eq!((flags.all_txt(), table.all_txt()), (vec![], vec![]));
+}
+
 #[test]
 fn one_certificate_that_fails_does_not_stop_the_others() {
     let rig = Rig::get();

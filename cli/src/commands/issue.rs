@@ -32,8 +32,7 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
         state.push("dry-run");
     }
     let events = program.output.progress(wanted.len());
-    let credentials = orders::credentials(&config.credentials, &wanted);
-    let session = Session::open(program, &config, credentials, &state, events).await?;
+    let session = Session::open(program, &config, orders::credentials(&wanted), &state, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: !arguments.all };
     let result = obtain(program, &session, &config, wanted, mood).await;

@@ -27,6 +27,52 @@ async fn what_belongs_to_an_unknown_credential_is_kept_and_reported() {
     assert_eq!(records.sweep().await.unwrap().removed, 1);
 }
 
+/// Services that know nothing of each other, each of `zones` with a credential of one name.
+fn namesakes<const N: usize>(
+    store: Store,
+    zones: [&[&str]; N],
+) -> ([Credential; N], Records, [MemoryProvider; N]) {
+    let services = zones.map(|_| MemoryProvider::new([zone().name]));
+    let credentials =
+        services.each_ref().map(|service| Credential::new(credential_name(), Arc::new(service.clone())));
+    let zones = zones.map(|zones| zones.iter().map(|zone| ZoneName::parse(zone).unwrap()).collect());
+    let all = credentials.clone().into_iter().zip(zones);
+    let records = Records::of_zones(store, all, TaskTracker::new(), &CancellationToken::new());
+    (credentials, records, services)
+}
+
+#[tokio::test]
+async fn what_the_dead_left_goes_through_the_first_of_its_name_that_has_the_zone() {
+    const HERE: &[&str] = &["example.test"];
+    const ELSEWHERE: &[&str] = &["other.test"];
+    const ALL: &[&str] = &[];
+    for (zones, expected) in
+        [([ELSEWHERE, ALL, HERE], 2), ([HERE, HERE, ALL], 0), ([ELSEWHERE, ELSEWHERE, ALL], 2)]
+    {
+        let (directory, store) = temporary().await;
+        let (_, records, services) = namesakes::<3>(store, zones);
+        killed_with(directory.path(), &services[expected], "killed").await;
+        assert_eq!(services[expected].everything(&zone().name).len(), 1);
+        assert_eq!(records.sweep().await.unwrap(), Swept { removed: 1, left: Vec::new() });
+        assert_eq!(services[expected].everything(&zone().name), [], "{zones:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_writes_through_the_one_that_was_chosen_and_not_through_its_namesake() {
+    let (_directory, store) = temporary().await;
+    let (credentials, records, services) = namesakes(store, [&["example.test"], &["example.test"]]);
+    let stand = || services.each_ref().map(|service| service.everything(&zone().name).len());
+    let first = hold(&records, "a", "1").await.unwrap();
+    let second = hold(&records.through(credentials[1].clone()), "b", "1").await.unwrap();
+    assert_eq!(stand(), [1, 1]);
+    assert_eq!(first.release(PATIENCE).await.removed, 1);
+    assert_eq!(stand(), [0, 1]);
+    drop(second);
+    emptied(&records).await;
+    assert_eq!(stand(), [0, 0]);
+}
+
 #[tokio::test]
 async fn what_could_not_be_removed_is_removed_by_the_next_sweep() {
     let (_directory, records, service) = fresh().await;
