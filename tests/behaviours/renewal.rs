@@ -150,6 +150,30 @@ fn flags_of_two_certificates_are_remembered_apart_though_their_credentials_are_c
     assert_eq!((one.all_txt(), other.all_txt()), (vec![], vec![]));
 }
 
+#[test]
+fn a_bundle_that_is_gone_fails_the_certificates_of_its_ca_alone() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let (lost, there) = (rig.pebble().start(), rig.pebble().start());
+    let program = dns01(rig).credentials(&zone);
+    let bundle = program.state().join("roots.pem");
+    std::fs::copy(rig.ca_bundle(), &bundle).unwrap();
+    let mut ca = by_hand(rig, &lost);
+    ca[3] = bundle.to_str().unwrap().to_owned();
+    let _ = program.run([issue_in(&zone, &ca), vec!["--cert-name".to_owned(), "lost".to_owned()]].concat());
+    let _ = program.run(issue_in(&zone, &by_hand(rig, &there))).succeeded();
+    std::fs::remove_file(&bundle).unwrap();
+    let line = ["renew", "lost", zone.name(), "--force", "--json"];
+    let renewed = program.run(line).failed_with(1).document();
+    let certificates = renewed["certificates"].as_array().unwrap();
+    let failed = certificates.iter().find(|one| one["outcome"] == "failed").unwrap();
+    assert_eq!(failed["error"]["certificate"], "lost", "{renewed}");
+    assert!(failed["error"]["message"].as_str().unwrap().contains(bundle.to_str().unwrap()), "{renewed}");
+    let issued = certificates.iter().find(|one| one["outcome"] == "issued").unwrap();
+    assert_eq!((certificates.len(), &issued["version"]), (2, &2.into()), "{renewed}");
+    let _ = program.run(["renew", "lost", "--force"]).failed_with(1).says("cannot be read");
+}
+
 /// `init` calls its table as its provider is called, and so do flags.
 #[test]
 fn what_flags_said_once_takes_nothing_from_a_table_that_is_called_the_same() {
