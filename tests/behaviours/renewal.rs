@@ -100,6 +100,34 @@ fn another_set_of_names_or_another_kind_of_key_is_due_at_once() {
     assert_eq!((&shown["names"][1], &shown["key"]), (&format!("*.{name}").into(), &"ec384".into()));
 }
 
+/// `example.com` and `*.example.com` are called the same where nobody gives them names.
+#[test]
+fn a_certificate_is_not_replaced_by_one_without_its_names_unless_it_is_named() {
+    let stand = stand(Rig::get());
+    let (name, wildcard) = (stand.zone.name(), format!("*.{}", stand.zone.name()));
+    let _ = stand.issue(&[]);
+    let before = std::fs::read(stand.program.live(name, "cert.pem")).unwrap();
+    let (asked, updates) = (stand.requests(), stand.zone.updates());
+    let other =
+        |more: &[&str]| stand.program.run([&["issue", "-d", &wildcard, "--dns", "rfc2136"], more].concat());
+    let refused = other(&["--force"]).failed_with(2).says(&format!("one without `{name}`"));
+    let _ = refused.says("hint: ").says(&format!("`--cert-name {name}` replaces it"));
+    assert_eq!(std::fs::read(stand.program.live(name, "cert.pem")).unwrap(), before);
+    assert_eq!((stand.requests(), stand.zone.updates()), (asked, updates), "nothing was done");
+
+    let _ = other(&["--cert-name", "wild"]).succeeded();
+    let wider = stand.issue(&["-d", &wildcard]);
+    assert_eq!(
+        (&wider["outcome"], &wider["version"]),
+        (&"issued".into(), &2.into()),
+        "a name more is no less"
+    );
+    let _ = other(&[]).failed_with(2);
+    let _ = other(&["--cert-name", name]).succeeded();
+    let shown = stand.program.run(["show", name, "--json"]).succeeded().document();
+    assert_eq!(shown["names"], json!([wildcard]));
+}
+
 /// `renew` knows of flags what `issue` was given, of credentials only where they are found.
 #[test]
 fn what_flags_asked_for_is_renewed_without_them() {
