@@ -122,6 +122,18 @@ impl Failure {
         Self { causes: last.into_iter().map(str::to_owned).collect(), retry_at: Some(until), ..failure }
     }
 
+    /// A certificate that nobody gave a name would take the place of `name`, which has names
+    /// that it would not have.
+    pub(crate) fn names_dropped(name: &str, dropped: &[String]) -> Self {
+        let names: Vec<String> = dropped.iter().map(|name| format!("`{name}`")).collect();
+        let message =
+            format!("the certificate `{name}` would be replaced by one without {}", names.join(", "));
+        Failure::usage("usage-names-dropped", message).with_hint(format!(
+            "give a second certificate a `--cert-name` of its own, or give all names of the first with -d; \
+             `--cert-name {name}` replaces it"
+        ))
+    }
+
     /// Keeps what lies behind `error`.
     pub(crate) fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |error| error.source());

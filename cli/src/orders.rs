@@ -1,12 +1,13 @@
 //! Many certificates at once: each is looked up, decided on, and obtained if it is due. One
 //! that fails does not stop the others.
 
-use crate::errors::{Exit, Failure, Failures};
+use crate::errors::{Exit, Failure};
 use crate::output::words;
 use crate::program::{Program, Session};
 use crate::remembered::remember;
 use crate::wanted::Wanted;
 use dns01_core::authority::Authority;
+use dns01_core::clock::Clock;
 use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::deploy::FileSet;
 use dns01_core::event::Happening;
@@ -16,7 +17,6 @@ use dns01_core::keys::CertificateKey;
 use dns01_core::plan::{Decision, Renewal};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What the user says about all of them.
@@ -41,42 +41,40 @@ pub(crate) enum Became {
     Failed(Box<Failure>),
 }
 
-/// The CAs of `wanted`, one each.
-pub(crate) struct Authorities(HashMap<String, Arc<Authority>>);
+/// What a certificate is to be obtained from, or why it cannot be.
+type Made = Result<Arc<Authority>, Failure>;
+
+/// The CAs of what is wanted, one for all that say the same of it.
+struct Authorities(Vec<(CaConfig, Made)>);
 
 impl Authorities {
-    /// Makes them; nothing is sent.
-    pub(crate) fn of<'a>(
-        program: &Program,
-        cas: impl IntoIterator<Item = &'a CaConfig>,
-    ) -> Result<Self, Failure> {
-        let mut authorities = HashMap::new();
+    /// Makes them; nothing is sent. One that cannot be made fails its own certificates only.
+    fn of<'a>(clock: &Clock, cas: impl IntoIterator<Item = &'a CaConfig>) -> Self {
+        let mut all: Vec<(CaConfig, Made)> = Vec::new();
         for ca in cas {
-            if !authorities.contains_key(ca.directory.as_str()) {
-                let authority = Authority::new(ca.clone(), program.clock.clone())?;
-                authorities.insert(ca.directory.to_string(), Arc::new(authority));
+            if all.iter().all(|(known, _)| known != ca) {
+                let made = all.iter().filter_map(|(_, made)| made.as_ref().ok());
+                let made = match made.clone().find_map(|authority| authority.otherwise(ca)) {
+                    Some(authority) => Ok(authority),
+                    None => Authority::new(ca.clone(), clock.clone()),
+                };
+                all.push((ca.clone(), made.map(Arc::new).map_err(Failure::from)));
             }
         }
-        Ok(Self(authorities))
+        Self(all)
     }
 
     /// The one of `ca`.
-    pub(crate) fn get(&self, ca: &CaConfig) -> &Arc<Authority> {
-        self.0.get(ca.directory.as_str()).expect("one was made for every CA that is wanted")
+    fn get(&self, ca: &CaConfig) -> Made {
+        let found = self.0.iter().find(|(known, _)| known == ca);
+        let (_, made) = found.expect("one was made for every CA that is wanted");
+        made.clone()
     }
 }
 
-/// The credentials that `wanted` need beside those of the file, which come first.
-pub(crate) fn credentials(file: &[CredentialConfig], wanted: &[Wanted]) -> Vec<CredentialConfig> {
-    let mut credentials: Vec<CredentialConfig> = Vec::new();
-    let chosen = wanted.iter().filter_map(|one| one.credential.as_ref()).map(|chosen| &chosen.config);
-    // One that flags have changed goes before the table it comes from.
-    for credential in chosen.chain(file) {
-        if credentials.iter().all(|known| known.name != credential.name) {
-            credentials.push(credential.clone());
-        }
-    }
-    credentials
+/// The credentials that `wanted` need beside those of the file.
+pub(crate) fn credentials(wanted: &[Wanted]) -> impl Iterator<Item = &CredentialConfig> {
+    wanted.iter().filter_map(Wanted::credential)
 }
 
 /// Obtains what is due of `wanted`, as many at a time as orders may be under way. What became of
@@ -87,20 +85,24 @@ pub(crate) async fn carry_out(
     config: &Config,
     wanted: Vec<Wanted>,
     mood: Mood,
-) -> Result<Vec<(String, Became)>, Failures> {
-    let authorities = Authorities::of(program, wanted.iter().map(|one| &one.ca))?;
+) -> Vec<(String, Became)> {
+    let authorities = Authorities::of(&program.clock, wanted.iter().map(|one| &one.ca));
     let all = wanted.into_iter().enumerate().map(|(index, one)| {
-        let authority = Arc::clone(authorities.get(&one.ca));
-        let chosen = one.credential.as_ref().map(|chosen| chosen.config.name.as_str());
-        let context = session.context_through(chosen);
+        let through = authorities
+            .get(&one.ca)
+            .and_then(|authority| Ok((authority, session.context_through(one.credential())?)));
         // Connections, writers and watchers have tasks of their own; an order mostly waits.
         async move {
             let name = one.certificate.name.to_string();
-            let became = match carry_out_one(&context, &authority, config, one, mood).await {
+            let became = match through {
+                Ok((authority, context)) => carry_out_one(&context, &authority, config, one, mood).await,
+                Err(failure) => Err(Box::new(failure)),
+            };
+            let became = match became {
                 Ok(became) => became,
                 Err(mut failure) => {
                     failure.certificate = Some(name.clone());
-                    context.events.of(&name).emit(Happening::Failed {
+                    session.context.events.of(&name).emit(Happening::Failed {
                         id: failure.id.to_owned(),
                         text: failure.message.clone(),
                         retry_at: failure.retry_at,
@@ -113,7 +115,7 @@ pub(crate) async fn carry_out(
     });
     let mut results: Vec<_> = stream::iter(all).buffer_unordered(ORDERS_AT_ONCE).collect().await;
     results.sort_by_key(|(index, _)| *index);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 async fn carry_out_one(
@@ -251,6 +253,20 @@ mod tests {
         let chain = [block("leaf"), block("issuer")].concat();
         assert_eq!(leaf_and_rest(&chain), (block("leaf").as_str(), block("issuer").as_str()));
         assert_eq!(leaf_and_rest(&block("leaf")), (block("leaf").as_str(), ""));
+    }
+
+    #[test]
+    fn a_ca_without_its_bundle_fails_alone_and_settings_that_differ_are_all_kept() {
+        let usual = CaConfig::preset("letsencrypt").unwrap();
+        let short = CaConfig { profile: Some("shortlived".to_owned()), ..usual.clone() };
+        let lost = CaConfig { ca_bundle: Some("/nowhere/roots.pem".into()), ..usual.clone() };
+        let authorities = Authorities::of(&Clock::system(), [&lost, &usual, &short, &usual]);
+        assert_eq!(authorities.0.len(), 3);
+        let failure = authorities.get(&lost).unwrap_err();
+        assert!(failure.message.contains("/nowhere/roots.pem"), "{failure:?}");
+        for ca in [&usual, &short] {
+            assert_eq!(authorities.get(ca).unwrap().config(), ca);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::providers::PLUGINS;
 use crate::signals::Signals;
 use dns01_core::clock::Clock;
-use dns01_core::config::{Config, CredentialConfig, Flags, ResolverFlag, Sources, shared_zones};
+use dns01_core::config::{Config, CredentialConfig, Flags, Mistake, ResolverFlag, Sources, shared_zones};
 use dns01_core::deploy::LiveDirectory;
 use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
@@ -86,30 +86,33 @@ pub(crate) fn dry_run_directory(state_dir: &Path) -> PathBuf {
 /// Everything that orders and records need.
 pub(crate) struct Session {
     pub(crate) context: Context,
-    bound: Vec<BoundCredential>,
+    /// The tables of the file.
+    tables: Vec<BoundCredential>,
+    /// What flags have said, beside them: each is used for what it was said of, and for nothing
+    /// else that is called the same.
+    chosen: Vec<(CredentialConfig, Result<BoundCredential, Mistake>)>,
     /// Where the ledger is, if that is not the store of the context.
     ledger: Option<Store>,
 }
 
 impl Session {
-    /// Opens the store in `state`, and makes a writer's credential of each of `credentials`.
+    /// Opens the store in `state`, and makes a writer's credential of each table of the file and
+    /// of each of `chosen`. One of these that makes no sense fails when it is used.
     pub(crate) async fn open(
         program: &Program,
         config: &Config,
-        credentials: Vec<CredentialConfig>,
+        chosen: impl IntoIterator<Item = &CredentialConfig>,
         state: &Path,
         events: Events,
     ) -> Result<Self, Failures> {
-        let mut bound = Vec::with_capacity(credentials.len());
-        for credential in credentials {
-            let provider = config.build_provider(&credential).map_err(Failure::from)?;
-            bound.push(BoundCredential {
-                credential: Credential::new(credential.name, provider),
-                zones: credential.zones,
-                ttl: credential.ttl,
-                propagation: credential.propagation,
-                aliases: credential.aliases,
-            });
+        let mut made = Made { config, credentials: Vec::new() };
+        let tables = config.credentials.iter().map(|table| made.bind(table));
+        let tables = tables.collect::<Result<Vec<_>, _>>().map_err(Failure::from)?;
+        let mut beside: Vec<(CredentialConfig, Result<BoundCredential, Mistake>)> = Vec::new();
+        for one in chosen {
+            if beside.iter().all(|(known, _)| known != one) {
+                beside.push((one.clone(), made.bind(one)));
+            }
         }
         let store = program.store(state).await?;
         // One ledger for all: what a dry run leaves behind when it is killed, any later run finds.
@@ -117,13 +120,15 @@ impl Session {
             true => None,
             false => Some(program.store(&config.state_dir).await?),
         };
-        let writers = bound.iter().map(|one| one.credential.clone());
-        let zones = |one: &BoundCredential| one.zones.iter().map(|zone| zone.zone.clone()).collect();
-        let zones = bound.iter().map(|one| (one.credential.name().clone(), zones(one))).collect();
-        let records = Records::with_zones(
+        let all = tables.iter().chain(beside.iter().filter_map(|(_, bound)| bound.as_ref().ok()));
+        // What a crash has left is removed by a table of the file, where one has the zone.
+        let writers = all.map(|one| {
+            let zones = one.zones.iter().map(|zone| zone.zone.clone()).collect();
+            (one.credential.clone(), zones)
+        });
+        let records = Records::of_zones(
             ledger.as_ref().unwrap_or(&store).clone(),
             writers,
-            zones,
             program.tasks.clone(),
             &program.cancel,
         );
@@ -133,41 +138,44 @@ impl Session {
             store,
             records,
             dns,
-            Routes::new(bound.clone()),
+            Routes::new(tables.clone()),
             LiveDirectory::below(state),
             events,
             program.tasks.clone(),
             program.cancel.clone(),
         );
-        Ok(Self { context, bound, ledger })
+        Ok(Self { context, tables, chosen: beside, ledger })
     }
 
-    /// The context in which records go through the credential called `name` alone, as for a
-    /// certificate that names one. In zones of it that are at several providers the others
-    /// write too: seen at one of them only, a record would be of no use.
-    pub(crate) fn context_through(&self, name: Option<&str>) -> Context {
+    /// The context in which records go through `chosen` alone, one of those that the session was
+    /// opened with; else through the tables of the file. In zones of it that are at several
+    /// providers the others write too: seen at one of them only, a record would be of no use.
+    ///
+    /// # Errors
+    /// No provider can be made of it.
+    pub(crate) fn context_through(&self, chosen: Option<&CredentialConfig>) -> Result<Context, Failure> {
         let mut context = self.context.clone();
-        if let Some(name) = name {
-            let chosen = self.bound.iter().find(|one| one.credential.name().as_str() == name);
-            context.routes = Routes::new(chosen.map_or_else(Vec::new, |one| through(one, &self.bound)));
+        if let Some(chosen) = chosen {
+            let (_, bound) = self
+                .chosen
+                .iter()
+                .find(|(config, _)| config == chosen)
+                .expect("a session is opened with all that is chosen");
+            let bound = bound.as_ref().map_err(|mistake| Failure::from(mistake.clone()))?;
+            context.routes = Routes::new(through(bound, &self.tables));
+            context.records = context.records.through(bound.credential.clone());
         }
-        context
+        Ok(context)
     }
 
-    /// Opens a session with all credentials, `chosen` as it is here, and a context that writes
-    /// through it.
+    /// Opens a session with all credentials, and a context that writes through `chosen`.
     pub(crate) async fn open_through(
         program: &Program,
         config: &Config,
         chosen: Option<&CredentialConfig>,
     ) -> Result<(Self, Context), Failures> {
-        let mut credentials = config.credentials.clone();
-        if let Some(chosen) = chosen {
-            credentials.retain(|credential| credential.name != chosen.name);
-            credentials.push(chosen.clone());
-        }
-        let session = Self::open(program, config, credentials, &config.state_dir, Events::nowhere()).await?;
-        let context = session.context_through(chosen.map(|chosen| chosen.name.as_str()));
+        let session = Self::open(program, config, chosen, &config.state_dir, Events::nowhere()).await?;
+        let context = session.context_through(chosen)?;
         Ok((session, context))
     }
 
@@ -193,8 +201,10 @@ impl Session {
         let swept = match swept {
             Ok(mut swept) => {
                 // What another credential wrote is its own run's to remove.
-                let ours = |name: &CredentialName| self.bound.iter().any(|one| one.credential.name() == name);
-                swept.left.retain(|left| ours(&left.credential));
+                let chosen = self.chosen.iter().map(|(config, _)| &config.name);
+                let ours: Vec<&CredentialName> =
+                    self.tables.iter().map(|one| one.credential.name()).chain(chosen).collect();
+                swept.left.retain(|left| ours.contains(&&left.credential));
                 if swept.removed > 0 {
                     program.output.note(&format!("removed {} still out", count(swept.removed, "value")));
                 }
@@ -231,6 +241,34 @@ impl Session {
             }
         }
         exit
+    }
+}
+
+/// The providers that were made of what the configuration or flags say.
+struct Made<'a> {
+    config: &'a Config,
+    credentials: Vec<(CredentialConfig, Credential)>,
+}
+
+impl Made<'_> {
+    /// The credential of `config` with its zones. Those that differ in nothing that the service
+    /// sees are one: it counts their calls together.
+    fn bind(&mut self, config: &CredentialConfig) -> Result<BoundCredential, Mistake> {
+        let is_same = |(known, _): &&(CredentialConfig, Credential)| {
+            (&known.name, &known.plugin, &known.settings) == (&config.name, &config.plugin, &config.settings)
+        };
+        let credential = match self.credentials.iter().find(is_same) {
+            Some((_, credential)) => credential.clone(),
+            None => Credential::new(config.name.clone(), self.config.build_provider(config)?),
+        };
+        self.credentials.push((config.clone(), credential.clone()));
+        Ok(BoundCredential {
+            credential,
+            zones: config.zones.clone(),
+            ttl: config.ttl,
+            propagation: config.propagation.clone(),
+            aliases: config.aliases.clone(),
+        })
     }
 }
 

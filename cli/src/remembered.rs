@@ -242,20 +242,9 @@ fn wanted(remembered: ByFlags, config: &Config) -> Result<Wanted, String> {
         }
         None => None,
     };
-    let known = remembered.ca;
-    let directory = parse_directory(&known.directory)?;
-    let in_file = config.cas.iter().find(|ca| ca.directory == directory);
-    let proxy = known.proxy.map(|text| parse_proxy(&text)).transpose()?;
-    let ca = CaConfig {
-        ca_bundle: known.ca_bundle,
-        proxy: proxy.or_else(|| in_file?.proxy.clone()),
-        contact: known.contact,
-        agree_tos: known.agree_tos,
-        ..CaConfig::new(known.name, directory)
-    };
     Ok(Wanted {
         certificate: remembered.certificate,
-        ca,
+        ca: recall_ca(remembered.ca, config)?,
         credential: remembered
             .credential
             .map(|credential| recall_credential(credential, config))
@@ -264,6 +253,22 @@ fn wanted(remembered: ByFlags, config: &Config) -> Result<Wanted, String> {
         pre_authorize: remembered.pre_authorize,
         timeout: Duration::from_secs(remembered.timeout_seconds),
         from_file: false,
+    })
+}
+
+/// What is remembered of a CA, over what its table says now.
+fn recall_ca(known: RememberedCa, config: &Config) -> Result<CaConfig, String> {
+    let directory = parse_directory(&known.directory)?;
+    let tables = || config.cas.iter().filter(|ca| ca.directory == directory);
+    let table = tables().find(|ca| ca.name == known.name).or_else(|| tables().next()).cloned();
+    let table = table.unwrap_or_else(|| CaConfig::new(known.name, directory));
+    let proxy = known.proxy.map(|text| parse_proxy(&text)).transpose()?;
+    Ok(CaConfig {
+        ca_bundle: known.ca_bundle.or(table.ca_bundle),
+        proxy: proxy.or(table.proxy),
+        contact: if known.contact.is_empty() { table.contact } else { known.contact },
+        agree_tos: known.agree_tos || table.agree_tos,
+        ..table
     })
 }
 
@@ -412,6 +417,26 @@ mod tests {
             failure.message,
             "what is remembered of `example.test` makes no sense here: there is no [dns.lab] any more"
         );
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_ca_stands_above_its_table_which_says_the_rest() {
+        let table = |name: &str, profile: &str| {
+            format!(
+                "[ca.{name}]\ndirectory = \"https://ca.test/dir\"\nprofile = \"{profile}\"\n\
+                 preferred_chain = \"Root\"\naccount_key = \"ec384\"\n\
+                 eab = {{ kid = \"{name}\", hmac_key = {{ env = \"KEY\" }} }}\n"
+            )
+        };
+        let config = config(&[FILE, &table("long", "usual"), &table("lab", "short")].concat()).unwrap();
+        let mut asked = wanted(&config, None);
+        asked.ca = config.ca(&CaName::new("lab")).unwrap();
+        asked.ca.contact = vec!["mailto:ops@example.test".to_owned()];
+        let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
+        assert_eq!(recalled.ca, asked.ca);
+        asked.ca.name = CaName::new("gone");
+        let recalled = recall(&stored(remember(&asked)), &config).unwrap().unwrap();
+        assert!(recalled.ca.eab.is_some(), "another table for the same directory does");
     }
 
     #[test]

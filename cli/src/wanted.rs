@@ -10,8 +10,8 @@ use crate::args::IssueArguments;
 use crate::errors::{Failure, Failures};
 use dns01_core::acme::ChallengeType;
 use dns01_core::config::{
-    CaConfig, CertificateConfig, CertificateName, Config, Domain, Mistake, MistakeKind, certificate,
-    parse_duration,
+    CaConfig, CertificateConfig, CertificateName, Config, CredentialConfig, Domain, Mistake, MistakeKind,
+    certificate, parse_duration,
 };
 use dns01_core::keys::{CertificateRequest, KeyType};
 use std::fmt::Display;
@@ -30,6 +30,13 @@ pub(crate) struct Wanted {
     pub(crate) timeout: Duration,
     /// True if the file wants it, not a flag.
     pub(crate) from_file: bool,
+}
+
+impl Wanted {
+    /// What flags said of the credential it was asked for with.
+    pub(crate) fn credential(&self) -> Option<&CredentialConfig> {
+        self.credential.as_ref().map(|chosen| &chosen.config)
+    }
 }
 
 /// Every certificate of the file.

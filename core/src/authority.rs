@@ -113,6 +113,21 @@ impl Authority {
         Ok(Self { config, client, account: Shared::default() })
     }
 
+    /// The same CA as `config` says it otherwise, with another profile for instance; `None` if it
+    /// is another one, or reached in another way. They share connections, nonces and the limit of
+    /// requests in flight, and our account at the CA by way of the store.
+    #[must_use]
+    pub fn otherwise(&self, config: &CaConfig) -> Option<Self> {
+        let way =
+            |config: &CaConfig| (config.directory.clone(), config.ca_bundle.clone(), config.proxy.clone());
+        let is_same = way(config) == way(&self.config);
+        is_same.then(|| Self {
+            config: config.clone(),
+            client: self.client.clone(),
+            account: Shared::default(),
+        })
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &CaName {

@@ -59,7 +59,7 @@ pub struct Config {
 /// What holds where nothing else is said: `[defaults]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// The CAs in order of preference, at least one.
+    /// The CAs in order of preference, at least one; a file can name no more yet.
     pub cas: Vec<CaName>,
     /// The kind of a certificate's key.
     pub key: KeyType,
@@ -343,6 +343,9 @@ impl Config {
 impl RawDefaults {
     fn read(&self, check: &mut Check) -> Defaults {
         let path = KeyPath::of(["defaults"]);
+        if let Some(names) = &self.ca {
+            certificate::one_ca(check, &path.join("ca"), &names.0);
+        }
         let cas = self.ca.as_ref().map(|names| names.0.iter().map(CaName::new).collect::<Vec<_>>());
         let timeout = self.timeout.as_ref().and_then(|text| check.duration(&path.join("timeout"), text));
         Defaults {

@@ -67,18 +67,29 @@ pub(crate) type Place = (CredentialName, ZoneName);
 #[derive(Clone)]
 pub struct Records(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     store: Store,
-    credentials: BTreeMap<CredentialName, Credential>,
-    /// What is configured of their zones, where that is known here.
-    zones: BTreeMap<CredentialName, Vec<Zone>>,
+    /// Whoever may write, in order of preference, with the zones configured for it;
+    /// none where it is for all that it serves.
+    credentials: Arc<[(Credential, Vec<Zone>)]>,
+    /// Those that stand for their names here, whatever others are called the same.
+    chosen: Arc<[Credential]>,
     registry: Arc<Registry>,
-    writers: Mutex<HashMap<Place, WriterHandle>>,
+    writers: Arc<Mutex<HashMap<Place, Vec<WriterOf>>>>,
     tracker: TaskTracker,
     /// No more records are taken.
     stop: CancellationToken,
     /// The writers end.
     end: CancellationToken,
+}
+
+/// A writer, and for whom it writes. A place has more than one where credentials that differ are
+/// called the same; the lease of the place keeps their calls apart.
+struct WriterOf {
+    credential: Credential,
+    zone: Zone,
+    handle: WriterHandle,
 }
 
 impl Records {
@@ -92,26 +103,32 @@ impl Records {
         tracker: TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
-        Self::with_zones(store, credentials, BTreeMap::new(), tracker, stop)
+        Self::of_zones(store, credentials.into_iter().map(|one| (one, Vec::new())), tracker, stop)
     }
 
-    /// As [`Records::new`], where it is known what zones are configured for each credential: none
-    /// for one that is for every zone it serves. What the ledger says of a zone may be older than
-    /// that: a zone that was made anew has another id.
+    /// The same where several credentials may be called the same, with the zones configured for
+    /// each: what a crash has left is removed by the first of its name whose zones have it, else by
+    /// one without zones. What the ledger says of a zone may be older than the configuration: a
+    /// zone that was made anew has another id.
     #[must_use]
-    pub fn with_zones(
+    pub fn of_zones(
         store: Store,
-        credentials: impl IntoIterator<Item = Credential>,
-        zones: BTreeMap<CredentialName, Vec<Zone>>,
+        credentials: impl IntoIterator<Item = (Credential, Vec<Zone>)>,
         tracker: TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
-        let credentials =
-            credentials.into_iter().map(|credential| (credential.name().clone(), credential)).collect();
-        let (registry, writers) = (Arc::new(Registry::new()), Mutex::default());
+        let credentials = credentials.into_iter().collect();
+        let (registry, writers) = (Arc::new(Registry::new()), Arc::default());
         // A shutdown of the records alone must not end the rest of the program.
         let (stop, end) = (stop.child_token(), CancellationToken::new());
-        Self(Arc::new(Shared { store, credentials, zones, registry, writers, tracker, stop, end }))
+        let chosen = Arc::default();
+        Self(Arc::new(Shared { store, credentials, chosen, registry, writers, tracker, stop, end }))
+    }
+
+    /// The same records for orders that write through `chosen`, whatever else is called so.
+    #[must_use]
+    pub fn through(&self, chosen: Credential) -> Self {
+        Self(Arc::new(Shared { chosen: Arc::new([chosen]), ..Shared::clone(&self.0) }))
     }
 
     /// Says that an order has started and will want records in some zone, or none. Writers
@@ -202,33 +219,48 @@ impl Records {
 
     /// The writer of `place`, started if there is none.
     fn writer(&self, place: &Place, zone: &Zone) -> Result<WriterHandle, RecordsError> {
+        let credential = match self.configured(place) {
+            Some((credential, _)) => credential,
+            None => return Err(RecordsError::UnknownCredential { credential: place.0.clone() }),
+        };
         let mut writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = writers.get(place) {
-            return Ok(writer.clone());
+        let at_place = writers.entry(place.clone()).or_default();
+        let is_it = |one: &&WriterOf| one.credential.is_clone_of(credential) && one.zone == *zone;
+        if let Some(writer) = at_place.iter().find(is_it) {
+            return Ok(writer.handle.clone());
         }
-        let credential = self
-            .0
-            .credentials
-            .get(&place.0)
-            .ok_or_else(|| RecordsError::UnknownCredential { credential: place.0.clone() })?;
-        let writer = writer::spawn(
+        let handle = writer::spawn(
             credential.clone(),
-            self.as_configured(&place.0, zone),
+            zone.clone(),
             self.0.store.clone(),
             Arc::clone(&self.0.registry),
             (self.0.stop.clone(), self.0.end.clone()),
             &self.0.tracker,
         );
-        writers.insert(place.clone(), writer.clone());
-        Ok(writer)
+        let (credential, zone) = (credential.clone(), zone.clone());
+        at_place.push(WriterOf { credential, zone, handle: handle.clone() });
+        Ok(handle)
     }
 
-    /// `zone` as the configuration has it now. Its one writer serves all who come, also where the
-    /// first of them has it from the ledger.
-    fn as_configured(&self, credential: &CredentialName, zone: &Zone) -> Zone {
-        match self.0.zones.get(credential) {
-            Some(zones) if zones.is_empty() => Zone::named(zone.name.clone()),
-            Some(zones) => zones.iter().find(|one| one.name == zone.name).unwrap_or(zone).clone(),
+    /// Who writes in `place`, and the zones configured for it.
+    fn configured(&self, (name, zone): &Place) -> Option<(&Credential, &[Zone])> {
+        let all = || self.0.credentials.iter().map(|(one, zones)| (one, zones.as_slice()));
+        if let Some(chosen) = self.0.chosen.iter().find(|one| one.name() == name) {
+            let found = all().find(|(one, _)| one.is_clone_of(chosen));
+            return Some(found.unwrap_or((chosen, &[])));
+        }
+        let named = || all().filter(|(one, _)| one.name() == name);
+        named()
+            .find(|(_, zones)| zones.iter().any(|one| one.name == *zone))
+            .or_else(|| named().find(|(_, zones)| zones.is_empty()))
+            .or_else(|| named().next())
+    }
+
+    /// `zone`, which the ledger tells of, as the configuration has it now.
+    fn as_configured(&self, place: &Place, zone: &Zone) -> Zone {
+        match self.configured(place) {
+            Some((_, [])) => Zone::named(zone.name.clone()),
+            Some((_, zones)) => zones.iter().find(|one| one.name == zone.name).unwrap_or(zone).clone(),
             None => zone.clone(),
         }
     }

@@ -142,6 +142,34 @@ fn another_set_of_names_or_another_kind_of_key_is_due_at_once() {
     assert_eq!((&shown["names"][1], &shown["key"]), (&format!("*.{name}").into(), &"ec384".into()));
 }
 
+/// `example.com` and `*.example.com` are called the same where nobody gives them names.
+#[test]
+fn a_certificate_is_not_replaced_by_one_without_its_names_unless_it_is_named() {
+    let stand = stand(Rig::get());
+    let (name, wildcard) = (stand.zone.name(), format!("*.{}", stand.zone.name()));
+    let _ = stand.issue(&[]);
+    let before = std::fs::read(stand.program.live(name, "cert.pem")).unwrap();
+    let (asked, updates) = (stand.requests(), stand.zone.updates());
+    let other =
+        |more: &[&str]| stand.program.run([&["issue", "-d", &wildcard, "--dns", "rfc2136"], more].concat());
+    let refused = other(&["--force"]).failed_with(2).says(&format!("one without `{name}`"));
+    let _ = refused.says("hint: ").says(&format!("`--cert-name {name}` replaces it"));
+    assert_eq!(std::fs::read(stand.program.live(name, "cert.pem")).unwrap(), before);
+    assert_eq!((stand.requests(), stand.zone.updates()), (asked, updates), "nothing was done");
+
+    let _ = other(&["--cert-name", "wild"]).succeeded();
+    let wider = stand.issue(&["-d", &wildcard]);
+    assert_eq!(
+        (&wider["outcome"], &wider["version"]),
+        (&"issued".into(), &2.into()),
+        "a name more is no less"
+    );
+    let _ = other(&[]).failed_with(2);
+    let _ = other(&["--cert-name", name]).succeeded();
+    let shown = stand.program.run(["show", name, "--json"]).succeeded().document();
+    assert_eq!(shown["names"], json!([wildcard]));
+}
+
 /// `renew` knows of flags what `issue` was given, of credentials only where they are found.
 #[test]
 fn what_flags_asked_for_is_renewed_without_them() {
@@ -157,6 +185,90 @@ fn what_flags_asked_for_is_renewed_without_them() {
     assert_eq!(renewed["certificates"][0]["version"], 2);
     let _ = program.run(["renew", "wed"]).failed_with(2).says("hint: did you mean `web`?");
     assert_eq!(zone.all_txt(), []);
+}
+
+/// The arguments that name `pebble`, as a person types them.
+fn by_hand(rig: &Rig, pebble: &Pebble) -> Vec<String> {
+    let bundle = rig.ca_bundle().to_str().unwrap().to_owned();
+    let flags = ["--server", &pebble.directory(), "--ca-bundle", &bundle, "--agree-tos"];
+    flags.map(str::to_owned).to_vec()
+}
+
+/// `issue` for the apex of `zone` alone, with a credential called like its provider.
+fn issue_in(zone: &Zone, ca: &[String]) -> Vec<String> {
+    let line = ["issue", "-d", zone.name(), "--dns", "rfc2136", "--zone", zone.name()];
+    [line.map(str::to_owned).as_slice(), ca].concat()
+}
+
+/// The versions in a JSON document, in order.
+fn versions(document: &Value) -> Vec<u64> {
+    let all = document["certificates"].as_array().unwrap();
+    all.iter().map(|one| one["version"].as_u64().unwrap_or_default()).collect()
+}
+
+#[test]
+fn flags_of_two_certificates_are_remembered_apart_though_their_credentials_are_called_the_same() {
+    let rig = Rig::get();
+    let one = rig.zone().create();
+    let (other, pebble) = (rig.zone().same_key(&one).create(), rig.pebble().start());
+    let (program, ca) = (dns01(rig).credentials(&one), by_hand(rig, &pebble));
+    let _ = program.run(issue_in(&one, &ca)).succeeded();
+    let _ = program.run(issue_in(&other, &ca)).succeeded();
+    let line = ["renew", one.name(), other.name(), "--force", "--json"];
+    let renewed = program.run(line).succeeded().document();
+    assert_eq!(versions(&renewed), [2, 2], "{renewed}");
+    assert_eq!((one.all_txt(), other.all_txt()), (vec![], vec![]));
+}
+
+#[test]
+fn a_bundle_that_is_gone_fails_the_certificates_of_its_ca_alone() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let (lost, there) = (rig.pebble().start(), rig.pebble().start());
+    let program = dns01(rig).credentials(&zone);
+    let bundle = program.state().join("roots.pem");
+    std::fs::copy(rig.ca_bundle(), &bundle).unwrap();
+    let mut ca = by_hand(rig, &lost);
+    ca[3] = bundle.to_str().unwrap().to_owned();
+    let _ = program.run([issue_in(&zone, &ca), vec!["--cert-name".to_owned(), "lost".to_owned()]].concat());
+    let _ = program.run(issue_in(&zone, &by_hand(rig, &there))).succeeded();
+    std::fs::remove_file(&bundle).unwrap();
+    let line = ["renew", "lost", zone.name(), "--force", "--json"];
+    let renewed = program.run(line).failed_with(1).document();
+    let certificates = renewed["certificates"].as_array().unwrap();
+    let failed = certificates.iter().find(|one| one["outcome"] == "failed").unwrap();
+    assert_eq!(failed["error"]["certificate"], "lost", "{renewed}");
+    assert!(failed["error"]["message"].as_str().unwrap().contains(bundle.to_str().unwrap()), "{renewed}");
+    let issued = certificates.iter().find(|one| one["outcome"] == "issued").unwrap();
+    assert_eq!((certificates.len(), &issued["version"]), (2, &2.into()), "{renewed}");
+    let _ = program.run(["renew", "lost", "--force"]).failed_with(1).says("cannot be read");
+}
+
+/// `init` calls its table as its provider is called, and so do flags.
+#[test]
+fn what_flags_said_once_takes_nothing_from_a_table_that_is_called_the_same() {
+    let rig = Rig::get();
+    let (flags, table, pebble) = (rig.zone().create(), rig.zone().create(), rig.pebble().start());
+    let program = dns01(rig).credentials(&flags);
+    let _ = program.run(issue_in(&flags, &by_hand(rig, &pebble))).succeeded();
+    let file = program.state().join("dns01.toml");
+    let text = format!(
+        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\n{}\
+         [[certificate]]\ndomains = [\"{}\"]\nca = \"lab\"\n",
+        pebble.directory(),
+        rig.ca_bundle().display(),
+        table.table("rfc2136", &[&table]),
+        table.name(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let run = |line: &[&str]| program.run([line, &["--config", file.to_str().unwrap()]].concat());
+    let _ = run(&["issue", "--all"]).succeeded();
+    let line = ["renew", flags.name(), table.name(), "--force", "--json"];
+    let renewed = run(&line).succeeded().document();
+    assert_eq!(versions(&renewed), [2, 2], "{renewed}");
+    let listed = run(&["txt", "list", "--json"]).succeeded().document();
+    assert_eq!(listed["values"], json!([]));
+    assert_eq!((flags.all_txt(), table.all_txt()), (vec![], vec![]));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) struct IssueArguments {
     /// Use this request (PEM or DER) instead of a key of our own; its names are taken
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key_type", "reuse_key"])]
     pub(crate) csr: Option<PathBuf>,
-    /// What to call the certificate [default: its first name]
+    /// What to call the certificate; one that is called so is replaced [default: its first name]
     #[arg(long = "cert-name", value_name = "NAME", conflicts_with = "all")]
     pub(crate) certificate_name: Option<String>,
     /// The kind of key: ec256, ec384, rsa2048, rsa3072 or rsa4096

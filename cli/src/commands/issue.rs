@@ -8,9 +8,10 @@ use crate::program::{Program, Session, dry_run_directory};
 use crate::wanted::{self, Wanted};
 use dns01_core::acme::AcmeError;
 use dns01_core::authority::Authority;
-use dns01_core::config::{Config, parse_duration};
+use dns01_core::config::{Config, Domain, parse_duration};
 use dns01_core::store::Store;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result<Exit, Failures> {
@@ -23,6 +24,13 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
             vec![one]
         }
     };
+    if let [one] = wanted.as_slice()
+        && !arguments.all
+        && !arguments.dry_run
+        && arguments.certificate_name.is_none()
+    {
+        keeps_its_names(program, &config, one).await?;
+    }
     let mut state = config.state_dir.clone();
     if arguments.dry_run {
         for one in &mut wanted {
@@ -31,12 +39,31 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
         state = dry_run_directory(&state);
     }
     let events = program.output.progress(wanted.len());
-    let credentials = orders::credentials(&config.credentials, &wanted);
-    let session = Session::open(program, &config, credentials, &state, events).await?;
+    let session = Session::open(program, &config, orders::credentials(&wanted), &state, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: !arguments.all };
     let result = obtain(program, &session, &config, wanted, mood).await;
     finish(program, session, result).await
+}
+
+/// Refuses a certificate that is called after its first name as another one is that is there,
+/// and would take its place without some of its names: they would never be renewed again.
+async fn keeps_its_names(program: &Program, config: &Config, wanted: &Wanted) -> Result<(), Failures> {
+    let name = wanted.certificate.name.as_str();
+    let store = program.store(&config.state_dir).await?;
+    let stored = store.certificate(name).await.map_err(Failure::from)?;
+    store.close().await.map_err(Failure::from)?;
+    let present = stored.and_then(|stored| stored.current).map_or_else(Vec::new, |current| current.names);
+    match dropped(&present, &wanted.certificate.domains).as_slice() {
+        [] => Ok(()),
+        dropped => Err(Failure::names_dropped(name, dropped).into()),
+    }
+}
+
+/// The names of a certificate that is there which are not among those `wanted`.
+fn dropped(present: &[String], wanted: &[Domain]) -> Vec<String> {
+    let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+    present.iter().filter(|name| !wanted.contains(*name)).cloned().collect()
 }
 
 async fn obtain(
@@ -47,7 +74,7 @@ async fn obtain(
     mood: Mood,
 ) -> Result<Vec<(String, Became)>, Failures> {
     agree_to_terms(program, &session.context.store, &mut wanted).await?;
-    carry_out(program, session, config, wanted, mood).await
+    Ok(carry_out(program, session, config, wanted, mood).await)
 }
 
 /// Shows what became of everything, and ends the session.
@@ -96,7 +123,8 @@ async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted])
         if ca.agree_tos {
             continue;
         }
-        let authority = Authority::new(ca.clone(), program.clock.clone()).map_err(Failure::from)?;
+        // Without its bundle it fails its own certificates only, when they are tried.
+        let Ok(authority) = Authority::new(ca.clone(), program.clock.clone()) else { continue };
         if store.account(&authority.account_name()).await.map_err(Failure::from)?.is_some() {
             continue;
         }

@@ -33,10 +33,10 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
         wanted.iter_mut().for_each(|one| one.timeout = timeout);
     }
     let events = program.output.progress(wanted.len());
-    let credentials = orders::credentials(&config.credentials, &everything);
+    let credentials = orders::credentials(&everything);
     let session = Session::open(program, &config, credentials, &config.state_dir, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };
     let result = carry_out(program, &session, &config, wanted, mood).await;
-    Ok(finish(program, session, result).await?.max(senseless))
+    Ok(finish(program, session, Ok(result)).await?.max(senseless))
 }

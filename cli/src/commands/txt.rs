@@ -242,7 +242,7 @@ async fn gc(program: &Program) -> Result<Exit, Failures> {
     store.close().await.map_err(Failure::from)?;
     let mut wanted: Vec<Wanted> = remembered.into_iter().filter_map(|one| one.wanted).collect();
     wanted.extend(known::of_dry_runs(program, &config).await);
-    let credentials = orders::credentials(&config.credentials, &wanted);
+    let credentials = orders::credentials(&wanted);
     let session = Session::open(program, &config, credentials, &config.state_dir, Events::nowhere()).await?;
     let swept = session.context.records.sweep().await.map_err(Failure::from)?;
     session.context.store.close().await.map_err(Failure::from)?;

@@ -26,7 +26,12 @@ pub(crate) fn credential(
     ca_bundle: Option<&Path>,
     config: &Config,
 ) -> Result<Option<Chosen>, Failures> {
-    chosen(arguments, ca_bundle, config, from_environment)
+    let chosen = chosen(arguments, ca_bundle, config, from_environment)?;
+    if let Some(chosen) = &chosen {
+        // Found out before anything is opened, as every mistake of the command line is.
+        config.build_provider(&chosen.config).map_err(Failure::from)?;
+    }
+    Ok(chosen)
 }
 
 /// The same for a credential that need not exist yet: the environment may lack its settings.

@@ -37,7 +37,7 @@ impl fmt::Display for CaName {
 }
 
 /// A CA and our account there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CaConfig {
     /// Its name in the configuration.
     pub name: CaName,
@@ -68,6 +68,13 @@ pub struct EabConfig {
     pub kid: String,
     /// Where the MAC key (base64url) is kept.
     pub hmac_key: SecretRef,
+}
+
+/// A CA gives each key identifier one key.
+impl PartialEq for EabConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.kid == other.kid
+    }
 }
 
 #[derive(Deserialize)]

@@ -22,7 +22,7 @@ pub struct CertificateConfig {
     pub name: CertificateName,
     /// At least one, each once.
     pub domains: Vec<Domain>,
-    /// The CAs in order of preference, at least one.
+    /// The CAs in order of preference, at least one; a file can name no more yet.
     pub cas: Vec<CaName>,
     /// The kind of its key.
     pub key: KeyType,
@@ -159,7 +159,10 @@ impl CertificateConfig {
                 check.wrong(&path.join("ca"), Part::Value, mistake);
                 None
             }
-            Some(OneOrMany(names)) => Some(names.into_iter().map(CaName::new).collect()),
+            Some(OneOrMany(names)) => {
+                one_ca(check, &path.join("ca"), &names);
+                Some(names.into_iter().map(CaName::new).collect())
+            }
             None => Some(defaults.cas.clone()),
         };
         Some(Self {
@@ -172,6 +175,16 @@ impl CertificateConfig {
             challenge: raw.challenge.unwrap_or(defaults.challenge),
             preferred_chain: raw.preferred_chain,
         })
+    }
+}
+
+/// Refuses all but the first of `names`: nobody would use them, and who names them counts on it.
+pub(super) fn one_ca(check: &mut Check, path: &KeyPath, names: &[String]) {
+    if names.len() > 1 {
+        let mistake =
+            Mistake::new(MistakeKind::NotYet, "this version uses one CA, and no other where it fails")
+                .with_hint(format!("leave `{}` alone in the list", names[0]));
+        check.wrong(&check.item(path, 1), Part::Value, mistake);
     }
 }
 

@@ -37,7 +37,7 @@ impl Records {
         let mut swept = Swept::default();
         let mut answers = Vec::new();
         for (place, abandoned) in self.abandoned().await? {
-            let writer = match self.writer(&place, &abandoned.zone) {
+            let writer = match self.writer(&place, &self.as_configured(&place, &abandoned.zone)) {
                 Ok(writer) => writer,
                 Err(error) => {
                     let mut released = Released::default();
@@ -88,8 +88,10 @@ impl Records {
     /// Lets go of everything and returns how many values were removed; what could not be is
     /// found by the sweep that follows.
     async fn release_all(&self) -> usize {
-        let writers: Vec<_> =
-            self.0.writers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let writers: Vec<_> = {
+            let writers = self.0.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            writers.values().flatten().map(|one| one.handle.clone()).collect()
+        };
         let mut answers = Vec::new();
         for writer in writers {
             let (reply, answer) = oneshot::channel();

@@ -135,6 +135,12 @@ impl Credential {
         Self { shared: Arc::clone(&self.shared), patience }
     }
 
+    /// Whether the two are clones of one. Two that are only called the same are not.
+    #[must_use]
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &CredentialName {

@@ -36,6 +36,13 @@ pub struct Plugin {
     pub recipe: fn(&Settings, &[ScopeNeed]) -> Recipe,
 }
 
+/// A program has one plugin of a name.
+impl PartialEq for Plugin {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.name).finish()
@@ -43,7 +50,7 @@ impl fmt::Debug for Plugin {
 }
 
 /// The provider's own keys of one `[dns.*]` table. `Debug` shows the keys only.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Settings(Map<String, Value>);
 
 impl Settings {

@@ -1,6 +1,7 @@
 //! Profiles: kinds of certificates that one CA offers.
 
 use dns01_tests::authority::Authority;
+use dns01_tests::fault_ca::{Endpoint, FaultCa, Setup};
 use dns01_tests::live::Live;
 use dns01_tests::program::dns01;
 use dns01_tests::rig::{Pebble, Rig};
@@ -29,6 +30,31 @@ fn each_profile_gives_its_own_kind_of_certificate() {
         live.verified(&[&name], &pebble.root(0));
         assert!(live.is_valid_in((days - 1) * DAY) && !live.is_valid_in((days + 1) * DAY), "{days} days");
     }
+}
+
+#[test]
+fn the_profile_of_a_table_is_kept_when_what_flags_asked_for_is_renewed() {
+    let rig = Rig::get();
+    if !rig.has_current_pebble("profiles") {
+        return;
+    }
+    let (pebble, zone) = (offering(rig), rig.zone().create());
+    let ca = FaultCa::start(&Setup::before(pebble.address())).unwrap();
+    let program = dns01(rig).credentials(&zone);
+    let file = program.state().join("dns01.toml");
+    let text = format!(
+        "[ca.lab]\ndirectory = \"{}\"\nca_bundle = \"{}\"\nagree_tos = true\nprofile = \"short\"\n",
+        ca.directory(),
+        ca.root_file().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let issue = ["issue", "-d", zone.name(), "--dns", "rfc2136", "--server", "lab"];
+    for line in [&issue[..], &["renew", zone.name(), "--force"]] {
+        let _ = program.run([line, &["--config", file.to_str().unwrap()]].concat()).succeeded();
+    }
+    let orders = ca.requests().into_iter().filter(|asked| asked.endpoint == Endpoint::NewOrder);
+    let profiles: Vec<_> = orders.map(|order| order.jws.unwrap().payload["profile"].clone()).collect();
+    assert_eq!(profiles, ["short", "short"]);
 }
 
 #[test]

@@ -257,6 +257,33 @@ ca = []
 }
 
 #[test]
+fn a_second_ca_that_nobody_would_use_is_refused() {
+    assert_eq!(
+        mistakes(
+            r#"[[certificate]]
+domains = "a.test"
+ca = ["letsencrypt", "zerossl"]
+"#
+        ),
+        r#"config-not-yet: this version uses one CA, and no other where it fails
+3: ca = ["letsencrypt", "zerossl"]
+3:                      ^^^^^^^^^
+hint: leave `letsencrypt` alone in the list"#
+    );
+    assert_eq!(
+        mistakes(
+            r#"[defaults]
+ca = ["zerossl", "letsencrypt"]
+"#
+        ),
+        r#"config-not-yet: this version uses one CA, and no other where it fails
+2: ca = ["zerossl", "letsencrypt"]
+2:                  ^^^^^^^^^^^^^
+hint: leave `zerossl` alone in the list"#
+    );
+}
+
+#[test]
 fn a_mistake_that_the_provider_finds_has_its_place() {
     assert_eq!(
         mistakes(

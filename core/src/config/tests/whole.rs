@@ -26,7 +26,7 @@ propagation = { timeout = "90s", quorum = 2 }
 
 [[certificate]]
 domains = ["example.com", "*.example.com"]
-ca = ["private", "letsencrypt"]
+ca = ["private"]
 
 [[certificate]]
 name = "two"

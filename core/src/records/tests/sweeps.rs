@@ -66,13 +66,60 @@ async fn a_zone_that_was_made_anew_is_swept_and_written_by_its_new_id() {
     })
     .await;
     let credential = Credential::new(credential_name(), Arc::new(ById(service.clone(), "new")));
-    let zones = BTreeMap::from([(credential_name(), vec![in_zone("a", "new")[0].zone.clone()])]);
+    let configured = [(credential, vec![in_zone("a", "new")[0].zone.clone()])];
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let records = Records::with_zones(store, [credential], zones, tasks, &stop);
+    let records = Records::of_zones(store, configured, tasks, &stop);
     assert_eq!(records.sweep().await.unwrap(), Swept { removed: 1, left: Vec::new() });
     let hold = records.hold(&OrderId::random(), records.announce(), in_zone("b", "new")).await.unwrap();
     assert_eq!(service.everything(&zone().name), [(fqdn("b"), value("1"))]);
     assert_eq!(hold.release(PATIENCE).await.removed, 1);
+}
+
+/// Services that know nothing of each other, each of `zones` with a credential of one name.
+fn namesakes<const N: usize>(
+    store: Store,
+    zones: [&[&str]; N],
+) -> ([Credential; N], Records, [MemoryProvider; N]) {
+    let services = zones.map(|_| MemoryProvider::new([zone().name]));
+    let credentials =
+        services.each_ref().map(|service| Credential::new(credential_name(), Arc::new(service.clone())));
+    let zones =
+        zones.map(|zones| zones.iter().map(|zone| Zone::named(ZoneName::parse(zone).unwrap())).collect());
+    let all = credentials.clone().into_iter().zip(zones);
+    let records = Records::of_zones(store, all, TaskTracker::new(), &CancellationToken::new());
+    (credentials, records, services)
+}
+
+#[tokio::test]
+async fn what_the_dead_left_goes_through_the_first_of_its_name_that_has_the_zone() {
+    const HERE: &[&str] = &["example.test"];
+    const ELSEWHERE: &[&str] = &["other.test"];
+    const ALL: &[&str] = &[];
+    for (zones, expected) in
+        [([ELSEWHERE, ALL, HERE], 2), ([HERE, HERE, ALL], 0), ([ELSEWHERE, ELSEWHERE, ALL], 2)]
+    {
+        let (directory, store) = temporary().await;
+        let (_, records, services) = namesakes::<3>(store, zones);
+        killed_with(directory.path(), &services[expected], "killed").await;
+        assert_eq!(services[expected].everything(&zone().name).len(), 1);
+        assert_eq!(records.sweep().await.unwrap(), Swept { removed: 1, left: Vec::new() });
+        assert_eq!(services[expected].everything(&zone().name), [], "{zones:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_writes_through_the_one_that_was_chosen_and_not_through_its_namesake() {
+    let (_directory, store) = temporary().await;
+    let (credentials, records, services) = namesakes(store, [&["example.test"], &["example.test"]]);
+    let stand = || services.each_ref().map(|service| service.everything(&zone().name).len());
+    let first = hold(&records, "a", "1").await.unwrap();
+    let second = hold(&records.through(credentials[1].clone()), "b", "1").await.unwrap();
+    assert_eq!(stand(), [1, 1]);
+    assert_eq!(first.release(PATIENCE).await.removed, 1);
+    assert_eq!(stand(), [0, 1]);
+    drop(second);
+    emptied(&records).await;
+    assert_eq!(stand(), [0, 0]);
 }
 
 #[tokio::test]
