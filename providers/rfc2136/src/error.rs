@@ -136,9 +136,8 @@ impl UpdateError {
             Self::Connect { .. } => {
                 "check `server` and that its TCP port is open from here; updates always go over TCP"
             }
-            Self::Secret(_) | Self::SecretNotBase64 => {
-                "`tsig.secret` is the base64 text that `tsig-keygen` prints"
-            }
+            Self::Secret(error) => return error.hint(),
+            Self::SecretNotBase64 => "`tsig.secret` is the base64 text that `tsig-keygen` prints",
             Self::BadReplySignature(_) => {
                 "something between this machine and the server changes messages, or the key differs"
             }

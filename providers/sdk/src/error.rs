@@ -167,7 +167,10 @@ impl ProviderError {
 /// A secret that a call needs.
 impl From<SecretError> for ProviderError {
     fn from(error: SecretError) -> Self {
-        Self::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
+        let hint = error.hint();
+        Self::new(ProviderErrorKind::Auth, "the credential cannot be read")
+            .with_optional_hint(hint)
+            .with_source(error)
     }
 }
 
