@@ -178,3 +178,14 @@ fn an_address_where_nobody_answers_fails_within_seconds_and_leaves_nothing_to_re
     let _ = outcome.says(&format!("no connection to {address}")).says("hint: check `server`");
     let _ = program.run(["txt", "list"]).succeeded().says("the ledger is empty");
 }
+
+#[test]
+fn a_key_that_the_server_does_not_know_is_not_accepted_because_anybody_may_read() {
+    let stand = Stand::with([]);
+    let program = dns01(Rig::get()).credentials(&stand.zone).ca(Rig::get(), Rig::get().ca_directory());
+    let line = ["check", "-d", stand.zone.name(), "--dns", "rfc2136"];
+    let _ = program.run(line).says("✓ credential    accepted; it can read");
+    let program = program.env("RFC2136_TSIG_KEY", "nobody-knows-it.");
+    let outcome = program.run(line).failed_with(1).says("cannot tell: _acme-challenge.").says("BADKEY");
+    assert!(!outcome.stdout.contains("accepted"), "{outcome}");
+}

@@ -172,6 +172,12 @@ impl Credential {
         self.call("values", Some(zone), || self.shared.provider.values(zone, name)).await
     }
 
+    /// [`DnsProvider::reading_proves_credential`].
+    #[must_use]
+    pub fn reading_proves_it(&self) -> bool {
+        self.shared.provider.reading_proves_credential()
+    }
+
     /// [`DnsProvider::zones`].
     ///
     /// # Errors
