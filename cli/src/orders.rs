@@ -5,6 +5,7 @@ use crate::errors::{Exit, Failure, Failures};
 use crate::output::words;
 use crate::program::{Program, Session};
 use crate::remembered::remember;
+use crate::secrets;
 use crate::wanted::Wanted;
 use dns01_core::authority::Authority;
 use dns01_core::config::{CaConfig, Config, CredentialConfig};
@@ -96,7 +97,7 @@ pub(crate) async fn carry_out(
         // Connections, writers and watchers have tasks of their own; an order mostly waits.
         async move {
             let name = one.certificate.name.to_string();
-            let became = match carry_out_one(&context, &authority, config, one, mood).await {
+            let became = match carry_out_one(program, &context, &authority, config, one, mood).await {
                 Ok(became) => became,
                 Err(mut failure) => {
                     failure.certificate = Some(name.clone());
@@ -117,6 +118,7 @@ pub(crate) async fn carry_out(
 }
 
 async fn carry_out_one(
+    program: &Program,
     context: &Context,
     authority: &Arc<Authority>,
     config: &Config,
@@ -140,6 +142,7 @@ async fn carry_out_one(
     match entry.decide(mood.force, now) {
         Decision::Fine(renewal) => {
             restore_files(context, &entry).await.map_err(failed)?;
+            forebode(program, &wanted, config).await;
             let from = words::moment(renewal.from);
             events.emit(Happening::NotDue { text: format!("not due: it is renewed from {from}") });
             return Ok(Became::NotDue(renewal));
@@ -158,6 +161,7 @@ async fn carry_out_one(
         }
         _ => {}
     }
+    secrets::look(&wanted, config).await.map_err(failed)?;
     let request = Request {
         remembered: remember(&wanted),
         certificate: wanted.certificate,
@@ -172,6 +176,14 @@ async fn carry_out_one(
         Err(error) => {
             Err(failed(Failure::of_order(&request, &error).pointing_into(config, &request, &error)))
         }
+    }
+}
+
+/// Warns of a secret that cannot be read, while there is time to mend it.
+pub(crate) async fn forebode(program: &Program, wanted: &Wanted, config: &Config) {
+    if let Err(mut failure) = secrets::look(wanted, config).await {
+        failure.certificate = Some(wanted.certificate.name.to_string());
+        program.output.foreboding(&failure);
     }
 }
 
