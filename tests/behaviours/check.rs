@@ -189,3 +189,26 @@ fn a_key_that_the_server_does_not_know_is_not_accepted_because_anybody_may_read(
     let outcome = program.run(line).failed_with(1).says("cannot tell: _acme-challenge.").says("BADKEY");
     assert!(!outcome.stdout.contains("accepted"), "{outcome}");
 }
+
+/// As behind a firewall that swallows what is sent: the connection stands, and nothing comes back.
+#[test]
+fn a_server_that_never_answers_is_given_up_after_one_repetition() {
+    let stand = Stand::with([]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    std::thread::spawn(move || silent.incoming().collect::<Vec<_>>());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dns01.toml");
+    let table = stand.zone.table("lab", &[&stand.zone]);
+    let table = table.replace(&stand.zone.primary().to_string(), &address);
+    let text = table.replace("server = ", "timeout = \"2s\"\nserver = ");
+    assert!(text.contains(&address) && text.contains("timeout"), "{text}");
+    std::fs::write(&file, text).unwrap();
+    let program = dns01(Rig::get()).env("DNS01_CONFIG", &file);
+    let began = Instant::now();
+    let name = format!("_acme-challenge.{}", stand.zone.name());
+    let outcome = program.run(["txt", "add", &name, "value", "--dns", "lab"]).failed_with(1);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {outcome}", began.elapsed());
+    let _ = outcome.says("no answer within 2 s").says("firewall");
+    let _ = program.run(["txt", "list"]).succeeded().says("value");
+}
