@@ -15,6 +15,7 @@ mod propagation;
 mod providers;
 mod remembered;
 mod scope;
+mod secrets;
 mod signals;
 mod wanted;
 

@@ -5,6 +5,7 @@ use crate::errors::{Exit, Failure};
 use crate::output::words;
 use crate::program::{Program, Session};
 use crate::remembered::remember;
+use crate::secrets;
 use crate::wanted::Wanted;
 use dns01_core::authority::Authority;
 use dns01_core::clock::Clock;
@@ -95,7 +96,9 @@ pub(crate) async fn carry_out(
         async move {
             let name = one.certificate.name.to_string();
             let became = match through {
-                Ok((authority, context)) => carry_out_one(&context, &authority, config, one, mood).await,
+                Ok((authority, context)) => {
+                    carry_out_one(program, &context, &authority, config, one, mood).await
+                }
                 Err(failure) => Err(Box::new(failure)),
             };
             let became = match became {
@@ -119,6 +122,7 @@ pub(crate) async fn carry_out(
 }
 
 async fn carry_out_one(
+    program: &Program,
     context: &Context,
     authority: &Arc<Authority>,
     config: &Config,
@@ -142,6 +146,7 @@ async fn carry_out_one(
     match entry.decide(mood.force, now) {
         Decision::Fine(renewal) => {
             restore_files(context, &entry).await.map_err(failed)?;
+            forebode(program, &wanted, config).await;
             let from = words::moment(renewal.from);
             events.emit(Happening::NotDue { text: format!("not due: it is renewed from {from}") });
             return Ok(Became::NotDue(renewal));
@@ -163,6 +168,7 @@ async fn carry_out_one(
         }
         _ => {}
     }
+    secrets::look(&wanted, config).await.map_err(failed)?;
     let request = Request {
         remembered: remember(&wanted),
         certificate: wanted.certificate,
@@ -193,6 +199,14 @@ fn running_out(entry: &Entry, attempts: u32, until: Timestamp, now: Timestamp) -
     };
     let last = entry.known.as_ref().and_then(|known| known.failure.as_ref());
     Failure::running_out(&state, attempts, until, last.and_then(|failure| failure.last_error.lines().next()))
+}
+
+/// Warns of a secret that cannot be read, while there is time to mend it.
+pub(crate) async fn forebode(program: &Program, wanted: &Wanted, config: &Config) {
+    if let Err(mut failure) = secrets::look(wanted, config).await {
+        failure.certificate = Some(wanted.certificate.name.to_string());
+        program.output.foreboding(&failure);
+    }
 }
 
 /// A crash between the store and the files leaves the new certificate in the store alone, as

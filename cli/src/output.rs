@@ -138,12 +138,15 @@ impl Output {
 
     /// Prints a warning.
     pub(crate) fn warning(&self, warning: &Mistake) {
+        self.foreboding(&Failure::from(warning.clone()));
+    }
+
+    /// Prints as a warning what has not failed yet.
+    pub(crate) fn foreboding(&self, failure: &Failure) {
         match self.style {
             Style::Quiet => {}
-            Style::Json => to_stderr(&json::problem("warning", &Failure::from(warning.clone()))),
-            Style::Live | Style::Plain => {
-                self.above_progress(&Failure::from(warning.clone()).render("warning", self.color));
-            }
+            Style::Json => to_stderr(&json::problem("warning", failure)),
+            Style::Live | Style::Plain => self.above_progress(&failure.render("warning", self.color)),
         }
     }
 

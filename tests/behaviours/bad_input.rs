@@ -113,6 +113,34 @@ fn a_provider_that_is_not_there_or_lacks_its_settings_says_which() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_read_is_told_before_the_ca_is_asked() {
+    let rig = Rig::get();
+    let (zone, pebble) = (rig.zone().create(), rig.pebble().start());
+    let program = zone.environment()[..3]
+        .iter()
+        .fold(dns01(rig).ca(rig, &pebble.directory()), |program, (name, value)| program.env(name, value))
+        .env("RFC2136_TSIG_SECRET_FILE", "/nosuch/tsig");
+    let refused = program.run(["issue", "-d", zone.name(), "--dns", "rfc2136"]).failed_with(2);
+    let _ = refused
+        .says("`tsig.secret` of credential `rfc2136` cannot be read")
+        .says("No such file")
+        .says("hint: put the secret into `/nosuch/tsig`");
+    wrote_nothing(&program);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dns01.toml");
+    let text = format!(
+        "{}[[certificate]]\ndomains = [\"{}\"]\nca = \"lab\"\n[ca.lab]\ndirectory = \"{}\"\n",
+        zone.table("lab", &[&zone]).replace("literal", "env").replace(&zone.key().secret, "NOSUCH"),
+        zone.name(),
+        pebble.directory(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let refused = dns01(rig).run(["issue", "--all", "--config", file.to_str().unwrap()]).failed_with(2);
+    let _ = refused.says("the environment variable `NOSUCH` is not set").says("hint: set `NOSUCH`");
+    assert_eq!(pebble.requests().len(), 0, "the CA was not asked");
+}
+
+#[test]
 fn a_key_that_does_not_fit_is_explained_and_nothing_is_left() {
     let rig = Rig::get();
     let (zone, _) = stand(rig);

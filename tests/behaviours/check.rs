@@ -178,3 +178,37 @@ fn an_address_where_nobody_answers_fails_within_seconds_and_leaves_nothing_to_re
     let _ = outcome.says(&format!("no connection to {address}")).says("hint: check `server`");
     let _ = program.run(["txt", "list"]).succeeded().says("the ledger is empty");
 }
+
+#[test]
+fn a_key_that_the_server_does_not_know_is_not_accepted_because_anybody_may_read() {
+    let stand = Stand::with([]);
+    let program = dns01(Rig::get()).credentials(&stand.zone).ca(Rig::get(), Rig::get().ca_directory());
+    let line = ["check", "-d", stand.zone.name(), "--dns", "rfc2136"];
+    let _ = program.run(line).says("✓ credential    accepted; it can read");
+    let program = program.env("RFC2136_TSIG_KEY", "nobody-knows-it.");
+    let outcome = program.run(line).failed_with(1).says("cannot tell: _acme-challenge.").says("BADKEY");
+    assert!(!outcome.stdout.contains("accepted"), "{outcome}");
+}
+
+/// As behind a firewall that swallows what is sent: the connection stands, and nothing comes back.
+#[test]
+fn a_server_that_never_answers_is_given_up_after_one_repetition() {
+    let stand = Stand::with([]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    std::thread::spawn(move || silent.incoming().collect::<Vec<_>>());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dns01.toml");
+    let table = stand.zone.table("lab", &[&stand.zone]);
+    let table = table.replace(&stand.zone.primary().to_string(), &address);
+    let text = table.replace("server = ", "timeout = \"2s\"\nserver = ");
+    assert!(text.contains(&address) && text.contains("timeout"), "{text}");
+    std::fs::write(&file, text).unwrap();
+    let program = dns01(Rig::get()).env("DNS01_CONFIG", &file);
+    let began = Instant::now();
+    let name = format!("_acme-challenge.{}", stand.zone.name());
+    let outcome = program.run(["txt", "add", &name, "value", "--dns", "lab"]).failed_with(1);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {outcome}", began.elapsed());
+    let _ = outcome.says("no answer within 2 s").says("firewall");
+    let _ = program.run(["txt", "list"]).succeeded().says("value");
+}

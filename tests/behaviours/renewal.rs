@@ -384,3 +384,45 @@ fn what_waits_while_its_certificate_ends_fails_the_run() {
     assert_eq!(stand.requests(), asked, "the pause is kept all the same");
     let _ = stand.program.run(["renew", stand.zone.name(), "--force"]).succeeded();
 }
+
+/// What is remembered of a secret is its place, which is no matter of the working directory.
+#[test]
+fn the_place_of_a_secret_is_found_again_from_everywhere() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("tsig.key"), &zone.key().secret).unwrap();
+    let program = zone.environment()[..3]
+        .iter()
+        .fold(dns01(rig).ca(rig, rig.ca_directory()), |program, (name, value)| program.env(name, value))
+        .env("RFC2136_TSIG_SECRET_FILE", "tsig.key");
+    let run = |place: &std::path::Path, line: &[&str]| {
+        let mut command = program.command(line);
+        command.current_dir(place).env_remove("RFC2136_TSIG_SECRET");
+        dns01_tests::program::Running::start(command, std::time::Duration::from_secs(60)).wait()
+    };
+    let issue = ["issue", "-d", zone.name(), "--dns", "rfc2136"];
+    let _ = run(directory.path(), &issue).succeeded().says("Run `dns01 renew` daily.");
+    let renew = ["renew", zone.name(), "--force"];
+    let _ = run(std::path::Path::new("/"), &renew).succeeded().says("event=issued");
+}
+
+/// Told while there is time, not when the certificate is about to end.
+#[test]
+fn what_renewals_need_is_said_and_missed_before_anything_is_due() {
+    let rig = Rig::get();
+    let stand = stand(rig);
+    let issued = stand.program.run(["issue", "-d", stand.zone.name(), "--dns", "rfc2136"]).succeeded();
+    let _ = issued.says("Run `dns01 renew` daily, with `RFC2136_TSIG_SECRET` set.");
+    for command in ["renew", "plan"] {
+        let fine = stand.program.run([command]).succeeded();
+        assert!(!fine.stderr.contains("warning"), "{fine}");
+        let mut without = stand.program.command([command]);
+        without.env_remove("RFC2136_TSIG_SECRET");
+        let limit = std::time::Duration::from_secs(60);
+        let warned = dns01_tests::program::Running::start(without, limit).wait().succeeded();
+        let _ = warned
+            .says(&format!("warning: {}: `tsig.secret` of credential `rfc2136`", stand.zone.name()))
+            .says("the environment variable `RFC2136_TSIG_SECRET` is not set");
+    }
+}

@@ -242,3 +242,37 @@ fn no_failure_holds_a_secret() {
         secret.is_not_in("the refusal", refused.stderr.as_bytes());
     }
 }
+
+/// Whoever takes a variable or key for another gets told which, without what stands in it.
+#[test]
+fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
+    let rig = Rig::get();
+    let zone = rig.zone().create();
+    let secret = zone.key().secret.clone();
+    let program = || dns01(rig).env("DNS01_LOG", "trace").ca(rig, rig.ca_directory());
+    let environment = |variable: &str| {
+        let known = zone.environment().into_iter().filter(|(name, _)| !variable.starts_with(name));
+        let program = known.fold(program(), |program, (name, value)| program.env(name, value));
+        let program = program.env(variable, &secret);
+        let line = ["issue", "-d", zone.name(), "--dns", "rfc2136"];
+        program.run(line).failed_with(2).says(&format!("`{variable}`"))
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dns01.toml");
+    let table = |key: &str| {
+        let text = zone.table("lab", &[&zone]).replace("literal", key);
+        assert!(text.contains(&format!("{key} = \"{secret}\"")), "{text}");
+        std::fs::write(&file, text).unwrap();
+        let line = ["issue", "-d", zone.name(), "--dns", "lab", "--config", file.to_str().unwrap()];
+        program().run(line).failed_with(2).says(&format!("`{key}` is not")).says("may be the secret itself")
+    };
+    let key = environment("RFC2136_TSIG_KEY").says("is not a key name");
+    let path = environment("RFC2136_TSIG_SECRET_FILE")
+        .says("hint: the secret itself goes into `RFC2136_TSIG_SECRET`");
+    for outcome in [key, path, table("file"), table("env")] {
+        for secret in secrets_of(&zone) {
+            secret.is_not_in("standard output", outcome.stdout.as_bytes());
+            secret.is_not_in("standard error", outcome.stderr.as_bytes());
+        }
+    }
+}

@@ -159,7 +159,7 @@ fn one_certificate_ends_with_a_tick_for_every_step() {
         "✓ certificate issued by Pebble Intermediate CA HEX, valid to DATE, N s",
         "✓ cleaned up 2 values removed N s",
         &files,
-        "Renewal: from DATE, as the CA advises. Run `dns01 renew` daily.",
+        "Renewal: from DATE, as the CA advises. Run `dns01 renew` daily, with `RFC2136_TSIG_SECRET` set.",
         "exit 0",
     ];
     assert_eq!(seen, wanted, "{}", screen.text().join("\n"));

@@ -5,6 +5,7 @@ use crate::errors::{Exit, Failure, Failures};
 use crate::orders::{self, Became, Mood, carry_out};
 use crate::output::words;
 use crate::program::{Program, Session, dry_run_directory};
+use crate::secrets;
 use crate::wanted::{self, Wanted};
 use dns01_core::acme::AcmeError;
 use dns01_core::authority::Authority;
@@ -21,6 +22,7 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
         false => {
             let one = wanted::from_flags(arguments, program.flags.resolver_ca_bundle.as_deref(), &config)?;
             wanted::warnings(&one).iter().for_each(|warning| program.output.warning(warning));
+            secrets::look(&one, &config).await?;
             vec![one]
         }
     };
@@ -42,8 +44,9 @@ pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result
     let session = Session::open(program, &config, orders::credentials(&wanted), &state, events).await?;
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: !arguments.all };
+    let variables = wanted.iter().flat_map(secrets::variables).collect::<Vec<_>>();
     let result = obtain(program, &session, &config, wanted, mood).await;
-    finish(program, session, result).await
+    finish(program, session, result, &variables).await
 }
 
 /// Refuses a certificate that is called after its first name as another one is that is there,
@@ -77,11 +80,12 @@ async fn obtain(
     Ok(carry_out(program, session, config, wanted, mood).await)
 }
 
-/// Shows what became of everything, and ends the session.
+/// Shows what became of everything, and ends the session. Renewals need `variables` to be set.
 pub(super) async fn finish(
     program: &Program,
     session: Session,
     result: Result<Vec<(String, Became)>, Failures>,
+    variables: &[String],
 ) -> Result<Exit, Failures> {
     let exit = match &result {
         Ok(results) => orders::exit(results),
@@ -90,7 +94,7 @@ pub(super) async fn finish(
     let closed = session.close(program).await;
     program.output.progress_ends();
     let results = result?;
-    tell(program, &results);
+    tell(program, &results, variables);
     Ok(exit.max(closed))
 }
 
@@ -153,7 +157,7 @@ pub(super) async fn ask(question: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-fn tell(program: &Program, results: &[(String, Became)]) {
+fn tell(program: &Program, results: &[(String, Became)], variables: &[String]) {
     let output = &program.output;
     for (_, became) in results {
         if let Became::Failed(failure) = became {
@@ -161,7 +165,7 @@ fn tell(program: &Program, results: &[(String, Became)]) {
         }
     }
     if let [(name, became)] = results {
-        tell_one(program, name, became);
+        tell_one(program, name, became, variables);
     } else {
         let number = |of: fn(&Became) -> bool| results.iter().filter(|(_, became)| of(became)).count();
         let issued = number(|became| matches!(became, Became::Issued(_)));
@@ -174,7 +178,7 @@ fn tell(program: &Program, results: &[(String, Became)]) {
     output.document(&json!({ "certificates": documents }));
 }
 
-fn tell_one(program: &Program, name: &str, became: &Became) {
+fn tell_one(program: &Program, name: &str, became: &Became, variables: &[String]) {
     let output = &program.output;
     match became {
         Became::Issued(issued) => {
@@ -185,7 +189,11 @@ fn tell_one(program: &Program, name: &str, became: &Became) {
                 "   {}/fullchain.pem  privkey.pem  chain.pem  cert.pem",
                 issued.directory.display()
             ));
-            output.say(&format!("   Renewal: from {from}{advised}. Run `dns01 renew` daily."));
+            let with = match variables {
+                [] => String::new(),
+                all => format!(", with `{}` set", all.join("` and `")),
+            };
+            output.say(&format!("   Renewal: from {from}{advised}. Run `dns01 renew` daily{with}."));
         }
         Became::NotDue(renewal) => {
             let advised = if renewal.advised { ", as the CA advises" } else { "" };

@@ -4,6 +4,7 @@
 use crate::args::PlanArguments;
 use crate::errors::{Exit, Failure, Failures};
 use crate::known;
+use crate::orders::forebode;
 use crate::output::table::Table;
 use crate::output::words::{self, count};
 use crate::program::Program;
@@ -32,6 +33,7 @@ pub(super) async fn run(program: &Program, arguments: &PlanArguments) -> Result<
         let entry = Entry::look_up(&store, wanted.certificate.clone(), wanted.csr.is_some()).await;
         let entry = entry.map_err(Failure::from)?;
         let decision = entry.decide(false, now);
+        forebode(program, &wanted, &config).await;
         let (what, why) = told(&decision, entry.current().is_some());
         let cost = match decision {
             Decision::Issue(_) => cost(&wanted, &config),

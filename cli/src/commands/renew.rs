@@ -38,5 +38,5 @@ pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<
     session.sweep(program);
     let mood = Mood { force: arguments.force, impatient: false };
     let result = carry_out(program, &session, &config, wanted, mood).await;
-    Ok(finish(program, session, Ok(result)).await?.max(senseless))
+    Ok(finish(program, session, Ok(result), &[]).await?.max(senseless))
 }

@@ -88,7 +88,9 @@ fn chosen(
 fn from_environment(name: &str, config: &Config) -> Result<CredentialConfig, Failure> {
     let plugin = plugin(name, config)?;
     let look_up = |name: &str| std::env::var(name).ok();
-    let settings = (plugin.from_environment)(&Environment::new(&look_up)).map_err(|error| {
+    let environment = Environment::new(&look_up);
+    let settings = (plugin.from_environment)(&environment);
+    let settings = settings.and_then(|settings| environment.checked(settings)).map_err(|error| {
         let failure = Failure::usage("usage-environment", format!("--dns {name}: {}", error.message));
         Failure { hint: error.hint, ..failure }
     })?;

@@ -220,6 +220,23 @@ fn unknown_word<'a>(key: &str, word: &str, known: impl IntoIterator<Item = &'a s
 
 /// A secret where the place of one should stand.
 pub(super) fn secret_written_out(key: &str) -> Mistake {
+    let itself = |what: &str, hint: &str| {
+        Mistake::new(MistakeKind::Value, format!("`{key}` is not {what}, and may be the secret itself"))
+            .with_hint(hint.to_owned())
+    };
+    match key {
+        "file" => {
+            let hint = "put the secret into a file and write its path; one beside this file is `./NAME`";
+            return itself("the path of a file that is there", hint);
+        }
+        "env" => {
+            return itself(
+                "the name of a variable",
+                "put the secret into a variable and write its name, which has capitals, digits and `_` only",
+            );
+        }
+        _ => {}
+    }
     Mistake::new(MistakeKind::WrongType, format!("`{key}` must say where the secret is kept"))
         .with_hint("write `{ file = \"…\" }`, `{ env = \"…\" }` or `{ exec = [\"…\"] }`".to_owned())
 }

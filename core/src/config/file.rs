@@ -2,6 +2,7 @@
 //! over the defaults and for every mistake to point at.
 
 use super::mistake::{ConfigError, Mistake, MistakeKind, Place};
+use dns01_provider::SecretRef;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 use std::collections::BTreeMap;
@@ -215,12 +216,30 @@ impl Document {
             let value = self.value(&at, value.get_ref(), value.span(), secret);
             dict.insert(name.to_owned(), value);
         }
+        if self.is_misplaced(path, &dict) {
+            let written = dict.keys().filter_map(|name| self.spans.get(&path.join(name)));
+            self.secrets.extend(written.map(|spans| spans.value.clone()));
+        }
         // A secret's file is meant relative to the file that names it.
         if let (1, Some(Value::String(tag, file))) = (dict.len(), dict.get("file")) {
             let file = self.beside(Path::new(file)).to_string_lossy().into_owned();
             dict.insert("file".to_owned(), Value::String(*tag, file));
         }
         dict
+    }
+
+    /// True if the reference to a secret at `path` may hold the secret itself.
+    fn is_misplaced(&self, path: &KeyPath, reference: &Dict) -> bool {
+        let is_place = match (reference.len(), reference.iter().next()) {
+            (1, Some((name, Value::String(_, place)))) => match name.as_str() {
+                "file" => self.beside(Path::new(place)).exists() || SecretRef::File(place.into()).is_place(),
+                // The variables of a program may have any name.
+                "env" => path.key() == "environment" || SecretRef::Env(place.clone()).is_place(),
+                _ => true,
+            },
+            _ => true,
+        };
+        !is_place
     }
 
     fn value(&mut self, path: &KeyPath, value: &DeValue<'_>, span: Range<usize>, secret: bool) -> Value {

@@ -246,8 +246,8 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
     // Workloads of Kubernetes have the file set for them; a secret is set on purpose.
     if let Some(secret) = environment.secret(&[SECRET]) {
         settings = settings.with("client_secret", secret);
-    } else if let Some(path) = environment.first(&[ASSERTION_FILE]) {
-        settings = settings.with("client_assertion", serde_json::json!({ "file": path }));
+    } else if let Some(file) = environment.secret_file(&[ASSERTION_FILE]) {
+        settings = settings.with("client_assertion", file);
     } else if let Some(endpoint) = environment.first(&["IDENTITY_ENDPOINT"])
         && let Some(header) = environment.secret(&["IDENTITY_HEADER"])
     {

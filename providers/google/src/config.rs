@@ -105,10 +105,7 @@ const METADATA: &str = "GCE_METADATA_HOST";
 /// machine's own identity is meant, so that nothing is missing.
 #[expect(clippy::unnecessary_wraps, reason = "the plugin's form")]
 pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings, SettingsError> {
-    let default = || {
-        let path = environment.first(&[DEFAULT_CREDENTIALS])?;
-        Some(serde_json::json!({ "file": path }))
-    };
+    let default = || environment.secret_file(&[DEFAULT_CREDENTIALS]);
     let mut settings = Settings::default();
     if let Some(key) = environment.secret(&[KEY]).or_else(default) {
         settings = settings.with("service_account", key);

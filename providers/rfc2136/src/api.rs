@@ -27,7 +27,29 @@ const FUDGE: u16 = 300;
 pub(crate) struct Session {
     stream: TcpStream,
     signer: Option<TSigner>,
-    signs_questions: Arc<AtomicBool>,
+    learned: Arc<Learned>,
+}
+
+/// What was learned about a server, for the sessions that follow.
+#[derive(Debug)]
+pub(crate) struct Learned {
+    /// Whether it takes signed questions.
+    signs_questions: AtomicBool,
+    /// Whether it has signed an answer, which proves that it knows the key.
+    knows_key: AtomicBool,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self { signs_questions: AtomicBool::new(true), knows_key: AtomicBool::new(false) }
+    }
+}
+
+impl Learned {
+    /// True if the server has answered a question with the key's signature.
+    pub(crate) fn knows_key(&self) -> bool {
+        self.knows_key.load(Ordering::Relaxed)
+    }
 }
 
 /// What the server shows at a name when asked for TXT.
@@ -54,11 +76,8 @@ struct Sent {
 
 impl Session {
     /// Connects to the first address of the server that answers, and reads the key.
-    /// `signs_questions` is what earlier sessions learned about the server.
-    pub(crate) async fn open(
-        config: &Config,
-        signs_questions: &Arc<AtomicBool>,
-    ) -> Result<Self, UpdateError> {
+    /// `learned` is what earlier sessions learned about the server.
+    pub(crate) async fn open(config: &Config, learned: &Arc<Learned>) -> Result<Self, UpdateError> {
         let signer = match &config.tsig {
             Some(key) => Some(signer(key).await?),
             None => None,
@@ -71,7 +90,7 @@ impl Session {
         for address in addresses {
             match connect(address).await {
                 Ok(stream) => {
-                    return Ok(Self { stream, signer, signs_questions: Arc::clone(signs_questions) });
+                    return Ok(Self { stream, signer, learned: Arc::clone(learned) });
                 }
                 Err(error) => last = error,
             }
@@ -109,14 +128,19 @@ impl Session {
     /// the key is for updates only, and is asked again without.
     pub(crate) async fn look(&mut self, zone: &Name, names: &[Name]) -> Result<Vec<Sight>, UpdateError> {
         let questions: Vec<Message> = names.iter().map(question).collect();
-        let signed = self.signs_questions.load(Ordering::Relaxed);
+        let signed = self.learned.signs_questions.load(Ordering::Relaxed);
         let replies = match self.exchange(questions.clone(), signed).await {
             Err(UpdateError::Tsig { error: TsigError::BadKey, .. }) if signed => {
-                self.signs_questions.store(false, Ordering::Relaxed);
+                self.learned.signs_questions.store(false, Ordering::Relaxed);
                 self.exchange(questions, false).await?
             }
             result => result?,
         };
+        // The signature has been checked. An answer without one proves nothing about the key.
+        let signed = self.has_key() && self.learned.signs_questions.load(Ordering::Relaxed);
+        if signed && !replies.is_empty() && replies.iter().all(|reply| reply.signature().is_some()) {
+            self.learned.knows_key.store(true, Ordering::Relaxed);
+        }
         Ok(names.iter().zip(&replies).map(|(name, reply)| Sight::of(zone, name, reply)).collect())
     }
 

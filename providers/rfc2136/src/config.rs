@@ -136,14 +136,21 @@ impl fmt::Display for ServerAddress {
 
 impl TsigKey {
     fn new(raw: RawTsig) -> Result<Self, SettingsError> {
-        let mut name = Name::from_ascii(&raw.name).map_err(|_| {
-            SettingsError::new(Some("tsig.name"), format!("`{}` is not a key name", raw.name))
-                .with_hint("a key name is a domain name, as the server's configuration has it")
-        })?;
+        let mut name = key_name(&raw.name, "tsig.name").map_err(|error| error.at("tsig.name"))?;
         name.set_fqdn(true);
         let algorithm = raw.algorithm.as_deref().map_or(Ok(Algorithm::default()), Algorithm::parse)?;
         Ok(Self { name: name.to_lowercase(), algorithm, secret: raw.secret })
     }
+}
+
+/// The name of a key, which stands at `place`. What is none is not shown: it may be the secret.
+fn key_name(text: &str, place: &str) -> Result<Name, SettingsError> {
+    let name = Name::from_ascii(text).ok().filter(|_| !text.contains(['=', '+', '/']));
+    name.ok_or_else(|| {
+        SettingsError::new(None, format!("what stands at `{place}` is not a key name")).with_hint(
+            "a key name is a domain name, as the server's configuration has it; the secret stands elsewhere",
+        )
+    })
 }
 
 impl Algorithm {
@@ -186,6 +193,8 @@ pub(crate) fn from_environment(environment: &Environment<'_>) -> Result<Settings
         return if secret.is_some() { Err(missing("key name", KEY[0])) } else { Ok(settings) };
     };
     let secret = secret.ok_or_else(|| missing("key secret", SECRET[0]))?;
+    let variable = KEY.iter().find(|variable| environment.first(&[variable]).is_some());
+    key_name(&name, variable.unwrap_or(&KEY[0]))?;
     let mut tsig = json!({ "name": name, "secret": secret });
     if let Some(algorithm) = environment.first(&ALGORITHM) {
         tsig["algorithm"] = algorithm.into();
@@ -255,6 +264,20 @@ mod tests {
         assert_eq!(key(json!({ "server": "192.0.2.53", "timeout": "0s" })).as_deref(), Some("timeout"));
         let unknown = config(json!({ "server": "192.0.2.53", "sever": 1 })).unwrap_err();
         assert!(unknown.message.contains("sever"), "{unknown}");
+    }
+
+    #[test]
+    fn a_secret_that_stands_where_the_key_name_should_is_not_shown() {
+        for text in ["AmhWES4nx0pN/0bXzK1vB3hPq0l7==", "c2VjcmV0+A", &"a".repeat(64)] {
+            let tsig = json!({ "name": text, "secret": { "env": "X" } });
+            let in_table = config(json!({ "server": "192.0.2.53", "tsig": tsig })).unwrap_err();
+            assert_eq!(in_table.key.as_deref(), Some("tsig.name"));
+            let set =
+                [("RFC2136_NAMESERVER", "ns"), ("DNSUPDATE_TSIG_KEY", text), ("RFC2136_TSIG_SECRET", "x")];
+            let in_environment = from_environment(&Environment::of(&set)).unwrap_err();
+            assert!(in_environment.message.contains("`DNSUPDATE_TSIG_KEY`"), "{in_environment}");
+            assert!(!format!("{in_table:?}{in_environment:?}").contains(text), "{in_environment}");
+        }
     }
 
     #[test]

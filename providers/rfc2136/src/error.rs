@@ -136,9 +136,11 @@ impl UpdateError {
             Self::Connect { .. } => {
                 "check `server` and that its TCP port is open from here; updates always go over TCP"
             }
-            Self::Secret(_) | Self::SecretNotBase64 => {
-                "`tsig.secret` is the base64 text that `tsig-keygen` prints"
+            Self::Timeout(_) => {
+                "check `server`, and that no firewall on the way to its TCP port (53 by default) swallows what is sent"
             }
+            Self::Secret(error) => return error.hint(),
+            Self::SecretNotBase64 => "`tsig.secret` is the base64 text that `tsig-keygen` prints",
             Self::BadReplySignature(_) => {
                 "something between this machine and the server changes messages, or the key differs"
             }
@@ -174,6 +176,7 @@ impl UpdateError {
         let hint = self.hint();
         let unreached = matches!(self, Self::Resolve { .. } | Self::Connect { .. });
         let mut error = ProviderError::new(self.kind(), self.to_string()).with_nothing_sent(unreached);
+        error = error.with_unanswered(matches!(self, Self::Timeout(_)));
         if matches!(self, Self::Malformed(_)) {
             error = error.with_retryable(false);
         }
@@ -232,6 +235,13 @@ mod tests {
         }
         assert_eq!(told(UpdateError::Response(ResponseCode::FormErr)).kind(), Kind::Invalid);
         assert_eq!(told(UpdateError::Response(ResponseCode::YXRRSet)).kind(), Kind::Conflict);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_told_with_a_hint_and_may_have_done_it() {
+        let error = told(UpdateError::Timeout(Duration::from_secs(30)));
+        assert!(error.is_unanswered() && error.is_retryable() && !error.is_nothing_sent());
+        assert!(error.hint().unwrap().contains("firewall"), "{:?}", error.hint());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The plugin: the provider contract over DNS UPDATE.
 
-use crate::api::{self, Session, Sight};
+use crate::api::{self, Learned, Session, Sight};
 use crate::config::Config;
 use crate::error::UpdateError;
 use crate::scope::{self, Findings};
@@ -18,7 +18,6 @@ use hickory_proto::serialize::binary::BinEncodable as _;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,8 +37,7 @@ const LONGEST_READ_BACK_WAIT: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
     config: Config,
-    /// Whether the server takes signed questions; learned on the way.
-    signs_questions: Arc<AtomicBool>,
+    learned: Arc<Learned>,
 }
 
 pub(crate) fn build(settings: Settings) -> Result<Arc<dyn DnsProvider>, SettingsError> {
@@ -50,7 +48,7 @@ impl Rfc2136 {
     /// A provider for the server that `config` names; nothing is sent yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, signs_questions: Arc::new(AtomicBool::new(true)) }
+        Self { config, learned: Arc::default() }
     }
 
     /// Runs `work` for at most the configured time.
@@ -66,7 +64,7 @@ impl Rfc2136 {
 
     async fn carry_out(&self, zone: &Zone, changes: &[TxtChange]) -> Result<(), UpdateError> {
         let apex = wire_name(zone.name.apex());
-        let mut session = Session::open(&self.config, &self.signs_questions).await?;
+        let mut session = Session::open(&self.config, &self.learned).await?;
         let places = added_names(changes);
         let before = session.look(&apex, &places).await?;
         let plan = Plan::new(apex, changes, places, before)?;
@@ -101,7 +99,7 @@ impl DnsProvider for Rfc2136 {
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError> {
         let place = wire_name(name);
         let look = async {
-            let mut session = Session::open(&self.config, &self.signs_questions).await?;
+            let mut session = Session::open(&self.config, &self.learned).await?;
             let sight = session.look(&wire_name(zone.name.apex()), std::slice::from_ref(&place)).await?.pop();
             match sight {
                 Some(Sight::Values { values, .. }) => Ok(values),
@@ -116,6 +114,10 @@ impl DnsProvider for Rfc2136 {
         Ok(Listing::Listed(texts.filter_map(|text| TxtValue::parse(&text).ok()).collect()))
     }
 
+    fn reading_proves_credential(&self) -> bool {
+        self.learned.knows_key()
+    }
+
     /// Found by updates that change nothing; zone by zone, each over a connection of its own.
     async fn audit_scope(&self, needs: &[ScopeNeed]) -> Result<ScopeReport, ProviderError> {
         if needs.is_empty() {
@@ -126,7 +128,7 @@ impl DnsProvider for Rfc2136 {
             let zone = &needs[0].zone;
             let names: Vec<Name> = needs.iter().map(|need| wire_name(&need.name)).collect();
             let probing = async {
-                let mut session = Session::open(&self.config, &self.signs_questions).await?;
+                let mut session = Session::open(&self.config, &self.learned).await?;
                 scope::probe(&mut session, &wire_name(zone.name.apex()), &names).await
             };
             self.timed(zone, probing).await

@@ -30,6 +30,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// A service that is not reached at all is tried again for so long: time enough for a restart,
 /// and not for a wrong address to be tried in vain for half a minute.
 const UNREACHED_PATIENCE: Duration = Duration::from_secs(8);
+/// Repetitions of calls whose whole time went by without an answer: one may have been lost, and
+/// what swallows two, such as a firewall, swallows all.
+const UNANSWERED_RETRIES: usize = 1;
 /// What a refusal for rate pauses the credential for when the service names no time.
 const UNNAMED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -178,6 +181,12 @@ impl Credential {
         self.call("values", Some(zone), || self.shared.provider.values(zone, name)).await
     }
 
+    /// [`DnsProvider::reading_proves_credential`].
+    #[must_use]
+    pub fn reading_proves_it(&self) -> bool {
+        self.shared.provider.reading_proves_credential()
+    }
+
     /// [`DnsProvider::zones`].
     ///
     /// # Errors
@@ -232,6 +241,7 @@ impl Credential {
             let mut backoff = backoff();
             // Since when nothing has been sent; `None` once something may have been.
             let mut unreached_since = Some(Instant::now());
+            let mut unanswered = 0;
             loop {
                 let error = match self.once(operation, zone_pace, deadline, &mut attempt).await {
                     Ok(answer) => return Ok(answer),
@@ -242,6 +252,10 @@ impl Credential {
                 if !error.is_retryable() {
                     return Err(error);
                 }
+                unanswered += usize::from(error.is_unanswered());
+                if unanswered > UNANSWERED_RETRIES {
+                    return Err(error);
+                }
                 let Some(pause) = backoff.next() else { return Err(error) };
                 let pause = pause.max(error.retry_after().unwrap_or_default());
                 let hopeless =
@@ -249,7 +263,11 @@ impl Credential {
                 if hopeless || Instant::now() + pause >= deadline {
                     return Err(error);
                 }
-                tracing::debug!(%error, wait_ms = pause.as_millis(), "the call will be repeated");
+                if error.is_unanswered() {
+                    tracing::warn!(%error, "the service does not answer; the call is repeated once");
+                } else {
+                    tracing::debug!(%error, wait_ms = pause.as_millis(), "the call will be repeated");
+                }
                 tokio::time::sleep(pause).await;
             }
         };
@@ -295,6 +313,7 @@ impl Credential {
                 ProviderErrorKind::Unavailable,
                 format!("no answer after {elapsed_ms} ms"),
             )
+            .with_unanswered(true)
             .with_context("credential", self.name())
             .with_context("call", operation))
         });

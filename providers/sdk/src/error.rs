@@ -20,6 +20,7 @@ pub struct ProviderError {
     retry_after: Option<Duration>,
     retryable: bool,
     nothing_sent: bool,
+    unanswered: bool,
     zone_only: bool,
     hint: Option<String>,
     #[source]
@@ -56,6 +57,7 @@ impl ProviderError {
             retry_after: None,
             retryable: matches!(kind, ProviderErrorKind::RateLimited | ProviderErrorKind::Unavailable),
             nothing_sent: false,
+            unanswered: false,
             zone_only: false,
             hint: None,
             source: None,
@@ -100,6 +102,14 @@ impl ProviderError {
         self
     }
 
+    /// Says that the whole time of a call went by without an answer. It may have worked, and is
+    /// not repeated often: what swallows one call swallows the next.
+    #[must_use]
+    pub fn with_unanswered(mut self, unanswered: bool) -> Self {
+        self.unanswered = unanswered;
+        self
+    }
+
     /// Says what the reader can do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -141,6 +151,12 @@ impl ProviderError {
         self.nothing_sent
     }
 
+    /// True if the whole time of the call went by without an answer.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
     /// True if a refusal for rate is about changes of one zone only.
     #[must_use]
     pub fn is_zone_only(&self) -> bool {
@@ -170,7 +186,10 @@ impl ProviderError {
 /// A secret that a call needs.
 impl From<SecretError> for ProviderError {
     fn from(error: SecretError) -> Self {
-        Self::new(ProviderErrorKind::Auth, "the credential cannot be read").with_source(error)
+        let hint = error.hint();
+        Self::new(ProviderErrorKind::Auth, "the credential cannot be read")
+            .with_optional_hint(hint)
+            .with_source(error)
     }
 }
 

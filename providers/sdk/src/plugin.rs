@@ -3,9 +3,13 @@
 
 use crate::provider::{DnsProvider, ScopeNeed};
 use crate::recipe::Recipe;
+use crate::secret::SecretRef;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +88,14 @@ impl Settings {
         parts.try_fold(first, |value, part| value.get(part))?.as_str()
     }
 
+    /// The references to secrets, with their keys (`tsig.secret`).
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, SecretRef)> {
+        let mut secrets = Vec::new();
+        self.0.iter().for_each(|(key, value)| gather_secrets(key, value, &mut secrets));
+        secrets
+    }
+
     /// The keys that are set.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -102,6 +114,16 @@ impl Settings {
     pub fn parse<T: DeserializeOwned>(self) -> Result<T, SettingsError> {
         serde_json::from_value(Value::Object(self.0))
             .map_err(|error| SettingsError::new(None, error.to_string()))
+    }
+}
+
+fn gather_secrets(key: &str, value: &Value, secrets: &mut Vec<(String, SecretRef)>) {
+    let Value::Object(table) = value else { return };
+    match SecretRef::deserialize(value) {
+        Ok(secret) => secrets.push((key.to_owned(), secret)),
+        Err(_) => {
+            table.iter().for_each(|(inner, value)| gather_secrets(&format!("{key}.{inner}"), value, secrets))
+        }
     }
 }
 
@@ -153,6 +175,17 @@ impl SettingsError {
         self
     }
 
+    /// The variable `name` should hold the path of a file, and may hold the secret itself.
+    fn misplaced(name: &str) -> Self {
+        let message =
+            format!("what `{name}` holds is no path of a file that is there, and may be the secret itself");
+        let hint = match name.strip_suffix("_FILE") {
+            Some(own) => format!("the secret itself goes into `{own}`; a file of this directory is `./NAME`"),
+            None => "it names the file that holds the secret; one of this directory is `./NAME`".to_owned(),
+        };
+        Self::new(None, message).with_hint(hint)
+    }
+
     /// The environment of `--dns PROVIDER` has no `what`; `name` would hold it.
     #[must_use]
     pub fn not_in_environment(provider: &str, what: &str, name: &str) -> Self {
@@ -176,28 +209,31 @@ pub fn timeout(raw: Option<jiff::SignedDuration>, default: Duration) -> Result<D
 }
 
 /// The process environment, or a test's.
-pub struct Environment<'a>(LookUp<'a>);
+pub struct Environment<'a> {
+    look_up: LookUp<'a>,
+    misplaced: OnceCell<SettingsError>,
+}
 
 type LookUp<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
 impl<'a> Environment<'a> {
     /// An environment that looks names up with `look_up`.
     pub fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self(Box::new(look_up))
+        Self { look_up: Box::new(look_up), misplaced: OnceCell::new() }
     }
 
     /// An environment with these names and values, and no others.
     #[must_use]
     pub fn of(variables: &'a [(&'a str, &'a str)]) -> Self {
-        Self(Box::new(|name| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        }))
+        let look_up =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Self { look_up: Box::new(look_up), misplaced: OnceCell::new() }
     }
 
     /// The first of `names` that is set and not empty.
     #[must_use]
     pub fn first(&self, names: &[&str]) -> Option<String> {
-        names.iter().find_map(|name| (self.0)(name).filter(|value| !value.is_empty()))
+        names.iter().find_map(|name| (self.look_up)(name).filter(|value| !value.is_empty()))
     }
 
     /// A reference to the secret kept under the first of `names` that is set, either itself
@@ -209,8 +245,29 @@ impl<'a> Environment<'a> {
             if self.first(&[name]).is_some() {
                 return Some(serde_json::json!({ "env": name }));
             }
-            self.first(&[file.as_str()]).map(|path| serde_json::json!({ "file": path }))
+            self.secret_file(&[&file])
         })
+    }
+
+    /// A reference to the secret in the file that the first of `names` that is set is the path
+    /// of. It is made absolute: renewals find it again from every working directory.
+    #[must_use]
+    pub fn secret_file(&self, names: &[&str]) -> Option<Value> {
+        let name = names.iter().find(|name| self.first(&[name]).is_some())?;
+        let path = PathBuf::from(self.first(&[name])?);
+        if !SecretRef::File(path.clone()).is_place() {
+            self.misplaced.get_or_init(|| SettingsError::misplaced(name));
+        }
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Some(serde_json::json!({ "file": path }))
+    }
+
+    /// `settings`, which were made of what was asked here.
+    ///
+    /// # Errors
+    /// A variable that names the file of a secret seems to hold the secret itself.
+    pub fn checked(self, settings: Settings) -> Result<Settings, SettingsError> {
+        self.misplaced.into_inner().map_or(Ok(settings), Err)
     }
 }
 
@@ -228,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn references_to_secrets_are_found_with_their_keys() {
+        let tsig = json!({ "name": "k", "secret": { "file": "/run/k" } });
+        let settings =
+            Settings::default().with("tsig", tsig).with("token", json!({ "env": "T" })).with("file", "plain");
+        let found: Vec<String> =
+            settings.secrets().iter().map(|(key, secret)| format!("{key}: {secret}")).collect();
+        assert_eq!(found, ["token: environment variable `T`", "tsig.secret: file `/run/k`"]);
+    }
+
+    #[test]
     fn the_first_name_that_is_set_and_not_empty_counts_and_a_secret_stays_a_reference() {
         let set = [("EMPTY", ""), ("SECOND", "2"), ("THIRD_FILE", "/run/3")];
         let environment = Environment::of(&set);
@@ -236,5 +303,25 @@ mod tests {
         assert_eq!(environment.secret(&["EMPTY", "SECOND"]), Some(json!({ "env": "SECOND" })));
         assert_eq!(environment.secret(&["THIRD", "SECOND"]), Some(json!({ "file": "/run/3" })));
         assert_eq!(environment.secret(&["ABSENT"]), None);
+    }
+
+    #[test]
+    fn a_relative_path_of_a_secret_is_made_absolute() {
+        let set = [("TOKEN_FILE", "./secrets/token")];
+        let secret = Environment::of(&set).secret(&["TOKEN"]).unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(secret, json!({ "file": here.join("secrets/token") }));
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_path_is_a_mistake_that_names_the_variable_alone() {
+        let set = [("TOKEN_FILE", "hunter2")];
+        let environment = Environment::of(&set);
+        let settings = Settings::default().with_optional("token", environment.secret(&["TOKEN"]));
+        let error = environment.checked(settings).unwrap_err();
+        assert!(error.message.contains("`TOKEN_FILE`") && error.hint.is_some(), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        let sound = Environment::of(&[("TOKEN_FILE", "/run/token")]);
+        assert!(sound.secret(&["TOKEN"]).is_some() && sound.checked(Settings::default()).is_ok());
     }
 }

@@ -48,6 +48,12 @@ pub trait DnsProvider: fmt::Debug + Send + Sync + 'static {
     /// [`ProviderError`], its kind telling whether a repetition can help.
     async fn values(&self, zone: &Zone, name: &Fqdn) -> Result<Listing<TxtValue>, ProviderError>;
 
+    /// True if what [`Self::values`] has just read proves that the service takes the credential;
+    /// false where it shows values to whoever asks.
+    fn reading_proves_credential(&self) -> bool {
+        true
+    }
+
     /// The zones this credential can see.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ async fn reads(credential: &Credential, needs: &[ScopeNeed]) -> Seen {
         return Seen::unknown("credential", "the service lists no zones; writing will tell");
     };
     match credential.values(&need.zone, &need.name).await {
+        Ok(Listing::Listed(_)) if !credential.reading_proves_it() => Seen::unknown(
+            "credential",
+            format!("cannot tell: {} is shown to whoever asks; writing will tell", need.name),
+        ),
         Ok(Listing::Listed(_)) => Seen::good("credential", format!("accepted; it can read {}", need.name)),
         Ok(Listing::NotAvailable) => {
             Seen::unknown("credential", "the service lists neither zones nor values; writing will tell")

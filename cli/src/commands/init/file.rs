@@ -3,8 +3,7 @@
 use crate::errors::{Failure, Failures};
 use crate::providers::PLUGINS;
 use dns01_core::config::{Config, Domain, Flags, Sources};
-use dns01_provider::{Plugin, ZoneName};
-use serde_json::Value;
+use dns01_provider::{Plugin, SecretRef, ZoneName};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -65,24 +64,13 @@ fn load(path: &Path) -> Result<Config, Failures> {
 pub(super) fn missing_secrets(config: &Config) -> Vec<PathBuf> {
     let mut missing = Vec::new();
     for credential in &config.credentials {
-        let settings: Value = credential.settings.clone().parse().unwrap_or_default();
-        gather(&settings, &mut missing);
+        missing.extend(credential.settings.secrets().into_iter().filter_map(|(_, secret)| match secret {
+            SecretRef::File(path) => Some(path),
+            _ => None,
+        }));
     }
     missing.retain(|path| !path.exists());
     missing
-}
-
-fn gather(value: &Value, files: &mut Vec<PathBuf>) {
-    match value {
-        Value::Object(table) => {
-            if let (1, Some(Value::String(path))) = (table.len(), table.get("file")) {
-                files.push(path.into());
-            }
-            table.values().for_each(|value| gather(value, files));
-        }
-        Value::Array(items) => items.iter().for_each(|value| gather(value, files)),
-        _ => {}
-    }
 }
 
 /// `text` as TOML writes it.

@@ -103,6 +103,17 @@ async fn a_lost_reply_is_noticed_after_the_time_of_one_call_and_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_never_answers_is_given_up_after_one_repetition_and_may_have_worked() {
+    let (service, credential) = service(|limits| limits.call_timeout = Duration::from_secs(30));
+    (0..9).for_each(|_| service.misbehave(Fault::LoseReply));
+    let started = Instant::now();
+    let last = credential.apply(&zone(), &add()).await.unwrap_err();
+    assert!(last.is_unanswered() && last.is_retryable() && !last.is_nothing_sent());
+    assert_eq!(credential.calls(), 2);
+    assert!(started.elapsed() < Duration::from_secs(62), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_ends_within_the_callers_patience() {
     let (service, credential) = service(|_| {});
     for _ in 0..9 {
