@@ -33,7 +33,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Sub
     max_term_width = 100,
     after_help = "Every flag has a variable: --state-dir is DNS01_STATE_DIR.\n\
                   Exit codes: 0 done or nothing due, 1 some failed, 2 usage or configuration, \
-                  3 nothing could be tried, 130 and 143 interrupted."
+                  3 nothing could be tried, 129, 130 and 143 interrupted."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Nothing could be tried.
     NothingTried = 3,
+    /// The terminal went away (SIGHUP).
+    HungUp = 129,
     /// Interrupted by Ctrl-C.
     Interrupted = 130,
     /// Told to stop by SIGTERM.

@@ -13,6 +13,7 @@ mod pem;
 mod program;
 mod propagation;
 mod providers;
+mod question;
 mod remembered;
 mod scope;
 mod signals;
@@ -79,6 +80,9 @@ fn log(filter: Option<&str>, color: bool) -> Result<(), Failure> {
     let Some(filter) = filter else { return Ok(()) };
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::usage("usage-value", format!("--log: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr)
+        // A terminal that has gone away is no reason to panic.
+        .log_internal_errors(false)
+        .init();
     Ok(())
 }

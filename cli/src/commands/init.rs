@@ -9,6 +9,7 @@ use crate::output::words;
 use crate::paths::Paths;
 use crate::program::{Program, absolute};
 use crate::providers::PLUGINS;
+use crate::question;
 use crate::wanted;
 use dns01_core::acme::PRESETS;
 use dns01_core::config::{Domain, nearest, parse_contact, parse_directory};
@@ -16,7 +17,6 @@ use dns01_core::dns::{Dns, DnsSettings, Resolver, ZoneServers};
 use dns01_provider::{Fqdn, Plugin, ScopeNeed, Zone, ZoneName};
 use file::{Answers, Table};
 use serde_json::json;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn answers(program: &Program, arguments: &InitArguments) -> Result<Answers
     }
     let domains = wanted::domains(&texts)?;
     if domains.is_empty() {
-        return Err(missing("-d").into());
+        return Err(missing(program, "-d").into());
     }
     if let Some(name) = &arguments.dns {
         plugin(name)?;
@@ -112,6 +112,9 @@ async fn tables(
                 let names = PLUGINS.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ");
                 let question = format!("Which DNS provider has {zone} ({names})?");
                 let answer = asked(program, &question, "", "--dns").await?;
+                if answer.is_empty() {
+                    return Err(missing(program, "--dns").into());
+                }
                 let chosen = plugin(&answer)?;
                 fallback = Some(answer);
                 chosen
@@ -225,25 +228,24 @@ fn recipe(program: &Program, table: &Table, domains: &[Domain]) {
     say("");
 }
 
-fn missing(flag: &str) -> Failure {
-    Failure::usage("init-missing", format!("`{flag}` is missing, and there is no terminal to ask on"))
+/// Nothing says what `flag` would.
+fn missing(program: &Program, flag: &str) -> Failure {
+    let why = match program.output.can_ask() {
+        true => "the question was not answered",
+        false => "there is no terminal to ask on",
+    };
+    Failure::usage("init-missing", format!("`{flag}` is missing, and {why}"))
         .with_hint("give it as a flag: `dns01 init -d NAME --dns PROVIDER -m ADDRESS`")
 }
 
 /// An answer from the terminal; `default` where nothing is typed.
 async fn asked(program: &Program, question: &str, default: &str, flag: &str) -> Result<String, Failure> {
     if !program.output.can_ask() {
-        return Err(missing(flag));
+        return Err(missing(program, flag));
     }
     let hint = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-    let question = words::printable(&format!("{question}{hint} ")).into_owned();
-    let answer = tokio::task::spawn_blocking(move || {
-        let _ = write!(std::io::stderr(), "{question}");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(Some(answer.trim()).filter(|text| !text.is_empty()).unwrap_or(default).to_owned())
+    let answer = question::answer(program, &format!("{question}{hint}")).await?;
+    Ok(Some(answer).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned()))
 }
 
 #[cfg(test)]
