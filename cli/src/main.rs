@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             failure.exit
         }
     };
-    ExitCode::from(exit as u8)
+    ExitCode::from(output.settled(exit) as u8)
 }
 
 fn start(arguments: Arguments, clock: Clock, output: &Output) -> Result<Exit, Failure> {
