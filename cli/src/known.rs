@@ -2,6 +2,7 @@
 //! nobody wants any more.
 
 use crate::errors::{Failure, Failures};
+use crate::paths::is_absent;
 use crate::remembered::recall;
 use crate::wanted::{self, Wanted};
 use dns01_core::config::{Config, nearest};
@@ -26,8 +27,11 @@ impl Known {
 }
 
 /// Every certificate, those of the file first.
-pub(crate) async fn certificates(config: &Config, store: &Store) -> Result<Vec<Known>, Failures> {
-    let mut stored = store.certificates().await.map_err(Failure::from)?;
+pub(crate) async fn certificates(config: &Config, store: Option<&Store>) -> Result<Vec<Known>, Failures> {
+    let mut stored = match store {
+        Some(store) => store.certificates().await.map_err(Failure::from)?,
+        None => Vec::new(),
+    };
     let mut known = Vec::new();
     for wanted in wanted::from_file(config)? {
         let name = wanted.certificate.name.to_string();
@@ -47,22 +51,24 @@ pub(crate) async fn certificates(config: &Config, store: &Store) -> Result<Vec<K
 }
 
 /// Those of `known` that are called `names`; all if no name is given.
-pub(crate) fn select(known: Vec<Known>, names: &[String]) -> Result<Vec<Known>, Failure> {
+pub(crate) fn select(known: Vec<Known>, names: &[String], config: &Config) -> Result<Vec<Known>, Failure> {
     for name in names {
         if !known.iter().any(|one| one.name == *name) {
-            return Err(unknown(name, &known));
+            return Err(unknown(name, &known, config));
         }
     }
     Ok(known.into_iter().filter(|one| names.is_empty() || names.contains(&one.name)).collect())
 }
 
 /// The failure that no certificate is called `name`.
-pub(crate) fn unknown(name: &str, known: &[Known]) -> Failure {
+pub(crate) fn unknown(name: &str, known: &[Known], config: &Config) -> Failure {
     let near = nearest(name, known.iter().map(|one| one.name.as_str()));
-    Failure::usage("usage-no-such-certificate", format!("no certificate is called `{name}`")).with_hint(
-        match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`dns01 list` lists them".to_owned(),
-        },
-    )
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if is_absent(&config.state_dir) => {
+            format!("there is no state directory `{}`: is it another?", config.state_dir.display())
+        }
+        None => "`dns01 list` lists them".to_owned(),
+    };
+    Failure::usage("usage-no-such-certificate", format!("no certificate is called `{name}`")).with_hint(hint)
 }

@@ -6,7 +6,7 @@ use crate::args::InitArguments;
 use crate::commands::check;
 use crate::errors::{Exit, Failure, Failures};
 use crate::output::words;
-use crate::paths::Paths;
+use crate::paths::{Paths, no_home};
 use crate::program::{Program, absolute};
 use crate::providers::PLUGINS;
 use crate::question;
@@ -24,12 +24,16 @@ use std::time::Duration;
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(program: &Program, arguments: &InitArguments) -> Result<Exit, Failures> {
-    let path = absolute(program.flags.config.clone().unwrap_or_else(|| Paths::of_this_user().config));
+    let usual = Paths::of_this_user();
+    let path = program.flags.config.clone().or(usual.config).ok_or_else(|| no_home("--config"))?;
+    let path = absolute(path);
+    let state = program.flags.state_dir.clone().map(absolute).or(usual.state);
+    let state = state.ok_or_else(|| no_home("--state-dir"))?;
     if path.exists() && !arguments.force {
         return Err(file::exists(&path).into());
     }
     let answers = answers(program, arguments).await?;
-    let config = file::write(&path, &answers, arguments.force)?;
+    let config = file::write(&path, &answers, arguments.force, &state)?;
     let shown = path.display();
     program.output.say(&format!("{shown} is written, readable by you alone"));
     answers.tables.iter().for_each(|table| recipe(program, table, &answers.domains));

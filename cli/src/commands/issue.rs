@@ -114,7 +114,7 @@ async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted])
     Ok(())
 }
 
-fn tell(program: &Program, results: &[(String, Became)]) {
+pub(super) fn tell(program: &Program, results: &[(String, Became)]) {
     let output = &program.output;
     for (_, became) in results {
         if let Became::Failed(failure) = became {

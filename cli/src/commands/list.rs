@@ -12,9 +12,12 @@ use serde_json::json;
 
 pub(super) async fn run(program: &Program) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let store = program.store(&config.state_dir).await?;
-    let known = known::certificates(&config, &store).await?;
-    store.close().await.map_err(Failure::from)?;
+    let store = program.store_if_there(&config.state_dir).await?;
+    let known = known::certificates(&config, store.as_ref()).await?;
+    match store {
+        Some(store) => store.close().await.map_err(Failure::from)?,
+        None => program.note_absent(&config.state_dir),
+    }
     let now = program.clock.now();
     let mut table = Table::new(["certificate", "names", "ca", "expires", "renewal"]);
     for one in &known {
