@@ -63,7 +63,7 @@ async fn run(arguments: Arguments, clock: Clock, output: Output) -> Result<Exit,
     let signals = Signals::watch(cancel.clone(), note)
         .map_err(|error| Failure::new("start", error.to_string(), Exit::NothingTried))?;
     let tasks = TaskTracker::new();
-    let program = Program { flags: arguments.global, output, clock, tasks, cancel, signals };
+    let program = Program { flags: arguments.global, output, clock, tasks, cancel, signals, warned: false.into() };
     let exit = match commands::run(&program, arguments.command).await {
         Ok(exit) => exit,
         Err(failures) => {

@@ -161,12 +161,15 @@ impl Output {
 
     /// Prints a warning.
     pub(crate) fn warning(&self, warning: &Mistake) {
+        self.caution(&Failure::from(warning.clone()));
+    }
+
+    /// Prints as a warning what would be a failure elsewhere.
+    pub(crate) fn caution(&self, warning: &Failure) {
         match self.style {
             Style::Quiet => {}
-            Style::Json => to_stderr(&json::problem("warning", &Failure::from(warning.clone()))),
-            Style::Live | Style::Plain => {
-                self.above_progress(&Failure::from(warning.clone()).render("warning", self.color));
-            }
+            Style::Json => to_stderr(&json::problem("warning", warning)),
+            Style::Live | Style::Plain => self.above_progress(&warning.render("warning", self.color)),
         }
     }
 

@@ -14,9 +14,10 @@ use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
 use dns01_core::issue::{BoundCredential, Context, Routes};
 use dns01_core::records::Records;
-use dns01_core::store::Store;
+use dns01_core::store::{Store, open_to_others};
 use dns01_provider::{Credential, CredentialName};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
     pub(crate) signals: Signals,
+    /// True once it was said what in the state directory is open to others.
+    pub(crate) warned: AtomicBool,
 }
 
 impl Program {
@@ -64,7 +67,12 @@ impl Program {
 
     /// Opens the store alone, for commands that only look.
     pub(crate) async fn store(&self, directory: &Path) -> Result<Store, Failures> {
-        Ok(Store::open(directory, self.clock.clone(), &self.tasks).await.map_err(Failure::from)?)
+        let store = Store::open(directory, self.clock.clone(), &self.tasks).await.map_err(Failure::from)?;
+        // Some commands open it twice.
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            open_to_others(directory).iter().for_each(|open| self.output.caution(&Failure::from(open)));
+        }
+        Ok(store)
     }
 
     /// Opens the store in `directory` if there is such a directory: one that is mistyped is not

@@ -206,3 +206,33 @@ fn without_a_home_an_ordinary_user_is_told_to_name_a_place() {
     let _ = command(&["list", "--state-dir", "here"]).succeeded();
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing but the program is there");
 }
+
+#[test]
+fn what_is_no_directory_is_called_that() {
+    let order = fresh();
+    let program = order.program.command([] as [&str; 0]).get_program().to_owned();
+    for (place, hint) in [("/etc/hostname", "it is no directory"), ("/proc/nope", "that can be made")] {
+        let mut command = Command::new(&program);
+        command.args(["txt", "list", "--config", "/dev/null", "--state-dir", place]);
+        let outcome = Running::start(command, Duration::from_secs(60)).wait().failed_with(3);
+        let _ = outcome.says(place).says(hint).says("--state-dir");
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_open_to_others_is_warned_of() {
+    let order = used();
+    let state = order.program.state();
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let _ = order.program.run(["list"]).succeeded().says(order.zone.name());
+    open(state, 0o777);
+    open(&state.join("master.key"), 0o644);
+    let whole = format!("hint: chmod go-w {}", state.display());
+    let key = format!("hint: chmod 600 {}/master.key", state.display());
+    for arguments in [vec!["list".to_owned()], order.arguments(&[])] {
+        let outcome = order.program.run(arguments).succeeded().says("(mode 0777)").says(&whole).says(&key);
+        assert_eq!(outcome.stderr.matches("warning: ").count(), 2, "each is said once: {outcome}");
+    }
+    let quiet = order.program.run(["list", "--quiet"]).succeeded();
+    assert_eq!(quiet.stderr, "");
+}

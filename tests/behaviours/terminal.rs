@@ -263,7 +263,8 @@ fn interrupted_at(program: &Program, arguments: &[&str], question: &str) -> Outc
     }
     let typescript = program.state().join("typescript");
     let _ = std::fs::remove_file(&typescript);
-    let running = Running::start(command.env("LINE", line), PATIENCE);
+    command.env("LINE", line);
+    let running = Running::start(command, PATIENCE);
     wait_until(question, PATIENCE, || {
         String::from_utf8_lossy(&std::fs::read(&typescript).unwrap_or_default()).contains(question)
     });
