@@ -8,7 +8,7 @@ use crate::errors::{Exit, Failure, Failures};
 use crate::output::words;
 use crate::paths::{Paths, no_home};
 use crate::program::{Program, absolute};
-use crate::providers::PLUGINS;
+use crate::providers::{PLUGINS, meant};
 use crate::question;
 use crate::wanted;
 use dns01_core::acme::PRESETS;
@@ -90,6 +90,7 @@ fn check_server(server: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let hint = match nearest(server, names.clone()) {
+        _ if server == "staging" => "did you mean `letsencrypt-staging`?".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}, or the address of a directory", names.collect::<Vec<_>>().join(", ")),
     };
@@ -197,7 +198,7 @@ fn is_owner(plugin: &Plugin, servers: &[&str]) -> bool {
 fn plugin(name: &str) -> Result<&'static Plugin, Failure> {
     PLUGINS.iter().find(|plugin| plugin.name == name).ok_or_else(|| {
         let names = PLUGINS.iter().map(|plugin| plugin.name);
-        let hint = match nearest(name, names.clone()) {
+        let hint = match meant(name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("this program has {}", names.collect::<Vec<_>>().join(", ")),
         };
