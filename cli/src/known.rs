@@ -6,7 +6,10 @@ use crate::paths::is_absent;
 use crate::remembered::recall;
 use crate::wanted::{self, Wanted};
 use dns01_core::config::{Config, nearest};
+use dns01_core::inventory::Entry;
+use dns01_core::plan::Decision;
 use dns01_core::store::{Certificate, Store};
+use jiff::Timestamp;
 
 /// A certificate, as it is wanted and as the store knows it; at least one of the two is there.
 pub(crate) struct Known {
@@ -23,6 +26,27 @@ impl Known {
     pub(crate) fn is_kept(&self) -> bool {
         let obtained = self.stored.as_ref().is_some_and(|stored| stored.current.is_some());
         self.wanted.as_ref().is_some_and(|wanted| wanted.from_file || obtained)
+    }
+
+    /// When it is renewed, and why if it is due: what `plan` decides, in few words. `when` says
+    /// a moment.
+    pub(crate) fn renewal(&self, now: Timestamp, when: fn(Timestamp) -> String) -> String {
+        let Some(wanted) = &self.wanted else { return "not wanted any more".to_owned() };
+        let entry = Entry {
+            wanted: wanted.certificate.clone(),
+            own_request: wanted.csr.is_some(),
+            known: self.stored.clone(),
+            // That is a reason more to renew what is due, and none to renew what is not.
+            unfinished: false,
+        };
+        match entry.decide(false, now) {
+            Decision::Issue(reason) => format!("due now: {reason}"),
+            Decision::Wait { until, .. } => format!("next try {}", when(until)),
+            Decision::Fine(renewal) => {
+                let advised = if renewal.advised { ", as the CA advises" } else { "" };
+                format!("from {}{advised}", when(renewal.from))
+            }
+        }
     }
 }
 

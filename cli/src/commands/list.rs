@@ -94,17 +94,7 @@ fn renewal(one: &Known, now: Timestamp) -> String {
         let error = failure.last_error.lines().next().unwrap_or_default();
         return format!("failing since {}: {error} (dns01 show {})", words::date(failure.since), one.name);
     }
-    match one.stored.as_ref().and_then(inventory::held) {
-        None => "due now".to_owned(),
-        Some(held) => {
-            let renewal = plan::renewal(&held);
-            let advised = if renewal.advised { " (CA's advice)" } else { "" };
-            match renewal.from <= now || held.revoked {
-                true => "due now".to_owned(),
-                false => format!("from {}{advised}", words::date(renewal.from)),
-            }
-        }
-    }
+    one.renewal(now, words::date)
 }
 
 fn document(one: &Known, now: Timestamp) -> serde_json::Value {

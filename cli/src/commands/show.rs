@@ -135,10 +135,8 @@ impl Facts {
         if let Some(revoked) = current.revoked_at {
             row("revoked", words::moment(revoked));
         }
-        if let Some(held) = self.stored().and_then(inventory::held) {
-            let renewal = plan::renewal(&held);
-            let advised = if renewal.advised { ", as the CA advises" } else { "" };
-            row("renewal", format!("from {}{advised}", words::moment(renewal.from)));
+        if self.known.senseless.is_none() {
+            row("renewal", self.known.renewal(now, words::moment));
         }
         if let Some(advice) = self.stored().and_then(|stored| stored.renewal.as_ref()) {
             row("CA's window", format!("{} to {}", words::moment(advice.start), words::moment(advice.end)));
