@@ -64,7 +64,13 @@ impl Output {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && variable("NO_COLOR").is_empty(),
         };
-        Self { style, color, clock, progress: Arc::new(Mutex::new(Progress::None)), unwritten: Arc::default() }
+        Self {
+            style,
+            color,
+            clock,
+            progress: Arc::new(Mutex::new(Progress::None)),
+            unwritten: Arc::default(),
+        }
     }
 
     /// True if what is shown may be coloured.

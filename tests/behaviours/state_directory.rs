@@ -178,9 +178,13 @@ fn a_state_directory_that_is_only_looked_at_is_not_made() {
     let order = fresh();
     let absent = order.program.state().join("mistyped");
     let name = absent.to_str().unwrap();
-    for (arguments, code) in
-        [(&["list"][..], 0), (&["renew"], 0), (&["plan"], 0), (&["show", "a.test"], 2), (&["renew", "a.test"], 2)]
-    {
+    for (arguments, code) in [
+        (&["list"][..], 0),
+        (&["renew"], 0),
+        (&["plan"], 0),
+        (&["show", "a.test"], 2),
+        (&["renew", "a.test"], 2),
+    ] {
         let mut command = Command::new(order.program.command([] as [&str; 0]).get_program());
         command.args(arguments).args(["--state-dir", name]).env("DNS01_CONFIG", "/dev/null");
         let outcome = Running::start(command, Duration::from_secs(60)).wait().failed_with(code);

@@ -255,7 +255,8 @@ fn interrupted_at(program: &Program, arguments: &[&str], question: &str) -> Outc
     let line = format!("trap : INT; {}", line.unwrap().to_str().unwrap());
     let script = "rm -f \"$HOME/input\"; mkfifo \"$HOME/input\"; \
                   exec script -qfc \"$LINE\" \"$HOME/typescript\" <>\"$HOME/input\"";
-    let environment: Vec<_> = command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    let environment: Vec<_> =
+        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
     command = Command::new("sh");
     command.args(["-c", script]).env_clear();
     for (name, value) in environment {

@@ -23,7 +23,7 @@ pub(super) async fn run(program: &Program) -> Result<Exit, Failures> {
     for one in &known {
         table.row([
             one.name.clone(),
-            names_in_short(&names(one)),
+            names_in_short(&one.names()),
             ca(one),
             expires(one, now),
             renewal(one, now),
@@ -37,15 +37,6 @@ pub(super) async fn run(program: &Program) -> Result<Exit, Failures> {
     let documents: Vec<_> = known.iter().map(|one| document(one, now)).collect();
     program.output.document(&json!({ "certificates": documents }));
     Ok(Exit::Done)
-}
-
-/// The names it has, or is to have.
-fn names(one: &Known) -> Vec<String> {
-    match (&one.wanted, &one.stored) {
-        (Some(wanted), _) => wanted.certificate.domains.iter().map(ToString::to_string).collect(),
-        (None, Some(stored)) => stored.names.clone(),
-        (None, None) => Vec::new(),
-    }
 }
 
 fn names_in_short(names: &[String]) -> String {
@@ -102,7 +93,7 @@ fn document(one: &Known, now: Timestamp) -> serde_json::Value {
     let renewal = one.stored.as_ref().and_then(inventory::held).map(|held| plan::renewal(&held));
     json!({
         "certificate": one.name,
-        "names": names(one),
+        "names": one.names(),
         "ca": ca(one),
         "wanted": one.wanted.is_some(),
         "from_file": one.wanted.as_ref().is_some_and(|wanted| wanted.from_file),

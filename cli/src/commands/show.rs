@@ -42,10 +42,11 @@ struct Facts {
 
 async fn look_up(config: &Config, store: Option<&Store>, name: &str) -> Result<Facts, Failures> {
     let mut all = known::certificates(config, store).await?;
-    let Some(position) = all.iter().position(|one| one.name == name) else {
+    let Some(position) = known::position(name, &all) else {
         return Err(known::unknown(name, &all, config).into());
     };
     let known = all.swap_remove(position);
+    let name = known.name.as_str();
     let live = LiveDirectory::below(&config.state_dir);
     let Some(store) = store else {
         return Ok(Facts { known, fingerprint: None, versions: Vec::new(), orders: Vec::new(), live });

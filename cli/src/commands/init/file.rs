@@ -175,7 +175,8 @@ mod tests {
         write(&path, &answers(&PLUGINS[0], "letsencrypt"), false, directory.path()).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&path, "mine").unwrap();
-        let failures = write(&path, &answers(&PLUGINS[0], "letsencrypt"), false, directory.path()).unwrap_err();
+        let failures =
+            write(&path, &answers(&PLUGINS[0], "letsencrypt"), false, directory.path()).unwrap_err();
         assert_eq!(failures.0[0].id, "init-file-exists");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
