@@ -166,6 +166,21 @@ fn one_certificate_ends_with_a_tick_for_every_step() {
 }
 
 #[test]
+fn on_a_narrow_terminal_a_line_shows_where_it_is_cut() {
+    let (zone, program) = stand(Rig::get());
+    let mut command = on_terminal(&program, &["issue", "-d", zone.name(), "--dns", "rfc2136"], "");
+    let line = command.get_envs().find_map(|(name, value)| value.filter(|_| name == "LINE"));
+    let line = line.unwrap().to_str().unwrap().replace(&format!("cols {WIDTH}"), "cols 80");
+    command.env("LINE", line);
+    // The screen of these tests is wider: the lines are looked at as they were written.
+    let output = Running::start(command, PATIENCE).wait().stdout;
+    let line = output.split(['\r', '\n']).find(|line| line.contains("issued by"));
+    let line = line.unwrap_or_else(|| panic!("{output}"));
+    let (_, rest) = line.split_once("valid to 20").unwrap_or_else(|| panic!("{line:?}"));
+    assert!(rest.split(' ').next().is_some_and(|date| date.ends_with('…')), "{line:?}");
+}
+
+#[test]
 fn a_server_that_lags_is_named_while_it_is_waited_for() {
     let rig = Rig::get();
     let zone = rig.zone().hold(Secondary::Nsd).create();
