@@ -6,6 +6,7 @@
 mod account;
 mod certificate;
 mod global;
+mod habits;
 mod init;
 mod issue;
 mod scope;
@@ -33,7 +34,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Sub
     max_term_width = 100,
     after_help = "Every flag has a variable: --state-dir is DNS01_STATE_DIR.\n\
                   Exit codes: 0 done or nothing due, 1 some failed, 2 usage or configuration, \
-                  3 nothing could be tried, 130 and 143 interrupted."
+                  3 nothing could be tried, 129, 130 and 143 interrupted."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -86,7 +87,11 @@ pub(crate) fn command() -> clap::Command {
 
 /// Reads the command line; prints help or the mistake and exits if there is nothing to do.
 pub(crate) fn parse() -> Arguments {
-    let matches = command().get_matches();
+    let matches = command().try_get_matches().unwrap_or_else(|error| {
+        let words: Vec<String> =
+            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        habits::explained(error, &words).exit()
+    });
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -154,6 +159,12 @@ mod tests {
         assert_eq!(arguments.authority.server.as_deref(), Some("zerossl"));
         assert!(arguments.authority.agree_tos && arguments.force);
         assert_eq!(arguments.certificate_name.as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn flags_of_other_clients_are_known() {
+        assert!(issue("dns01 issue --domains a.test --accept-tos").authority.agree_tos);
+        assert!(parse("dns01 init --accept-tos").is_ok());
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) async fn run(program: &Program, command: Command) -> Result<Exit, Fai
         Command::Check(arguments) => check::run(program, &arguments).await,
         Command::Scope(command) => scope::run(program, command).await,
         Command::Init(arguments) => init::run(program, &arguments).await,
-        Command::Completions { shell } => Ok(completions::run(shell)),
-        Command::Man => Ok(man::run()),
+        Command::Completions { shell } => Ok(completions::run(program, shell)),
+        Command::Man => Ok(man::run(program)),
     }
 }

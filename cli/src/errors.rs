@@ -9,7 +9,7 @@ use dns01_core::dns::DnsError;
 use dns01_core::issue::{IssueError, Request};
 use dns01_core::keys::KeyError;
 use dns01_core::records::RecordsError;
-use dns01_core::store::StoreError;
+use dns01_core::store::{OpenToOthers, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Nothing could be tried.
     NothingTried = 3,
+    /// The terminal went away (SIGHUP).
+    HungUp = 129,
     /// Interrupted by Ctrl-C.
     Interrupted = 130,
     /// Told to stop by SIGTERM.
@@ -271,6 +273,14 @@ fn details(error: &IssueError) -> Vec<String> {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::of_room("store", &error, error.hint(), Exit::NothingTried)
+    }
+}
+
+impl From<&OpenToOthers> for Failure {
+    fn from(open: &OpenToOthers) -> Self {
+        let OpenToOthers { path, mode, danger, remedy } = open;
+        let message = format!("`{}` can {danger} by others than its owner (mode {mode:04o})", path.display());
+        Failure::new("store-open", message, Exit::SomeFailed).with_hint(remedy.clone())
     }
 }
 

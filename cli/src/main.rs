@@ -13,6 +13,7 @@ mod pem;
 mod program;
 mod propagation;
 mod providers;
+mod question;
 mod remembered;
 mod scope;
 mod secrets;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
             failure.exit
         }
     };
-    ExitCode::from(exit as u8)
+    ExitCode::from(output.settled(exit) as u8)
 }
 
 fn start(arguments: Arguments, clock: Clock, output: &Output) -> Result<Exit, Failure> {
@@ -63,7 +64,8 @@ async fn run(arguments: Arguments, clock: Clock, output: Output) -> Result<Exit,
     let signals = Signals::watch(cancel.clone(), note)
         .map_err(|error| Failure::new("start", error.to_string(), Exit::NothingTried))?;
     let tasks = TaskTracker::new();
-    let program = Program { flags: arguments.global, output, clock, tasks, cancel, signals };
+    let program =
+        Program { flags: arguments.global, output, clock, tasks, cancel, signals, warned: false.into() };
     let exit = match commands::run(&program, arguments.command).await {
         Ok(exit) => exit,
         Err(failures) => {
@@ -80,6 +82,12 @@ fn log(filter: Option<&str>, color: bool) -> Result<(), Failure> {
     let Some(filter) = filter else { return Ok(()) };
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::usage("usage-value", format!("--log: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(color)
+        .with_writer(std::io::stderr)
+        // A terminal that has gone away is no reason to panic.
+        .log_internal_errors(false)
+        .init();
     Ok(())
 }

@@ -205,7 +205,7 @@ fn running_out(entry: &Entry, attempts: u32, until: Timestamp, now: Timestamp) -
 pub(crate) async fn forebode(program: &Program, wanted: &Wanted, config: &Config) {
     if let Err(mut failure) = secrets::look(wanted, config).await {
         failure.certificate = Some(wanted.certificate.name.to_string());
-        program.output.foreboding(&failure);
+        program.output.caution(&failure);
     }
 }
 

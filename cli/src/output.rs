@@ -7,13 +7,13 @@ pub(crate) mod table;
 pub(crate) mod words;
 
 use crate::args::{ColorChoice, GlobalArguments};
-use crate::errors::Failure;
+use crate::errors::{Exit, Failure};
 use dns01_core::clock::Clock;
 use dns01_core::config::Mistake;
 use dns01_core::event::{Event, Events};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(crate) struct Output {
     color: bool,
     clock: Clock,
     progress: Arc<Mutex<Progress>>,
+    /// Why standard output could not be written.
+    unwritten: Arc<OnceLock<std::io::Error>>,
 }
 
 enum Progress {
@@ -62,7 +64,13 @@ impl Output {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && variable("NO_COLOR").is_empty(),
         };
-        Self { style, color, clock, progress: Arc::new(Mutex::new(Progress::None)) }
+        Self {
+            style,
+            color,
+            clock,
+            progress: Arc::new(Mutex::new(Progress::None)),
+            unwritten: Arc::default(),
+        }
     }
 
     /// True if what is shown may be coloured.
@@ -118,15 +126,36 @@ impl Output {
     pub(crate) fn document(&self, document: &impl Serialize) {
         if self.is_json() {
             let text = serde_json::to_string_pretty(document).expect("documents have text keys only");
-            to_stdout(&text);
+            self.print(&format!("{text}\n"));
         }
     }
 
     /// Prints a line of a result for people.
     pub(crate) fn say(&self, line: &str) {
         if matches!(self.style, Style::Live | Style::Plain) {
-            to_stdout(line);
+            self.print(&format!("{line}\n"));
         }
+    }
+
+    /// Prints `text` as it is. What cannot be written is remembered for [`Output::settled`].
+    pub(crate) fn print(&self, text: &str) {
+        let mut out = stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // A closed pipe is the reader's choice and no reason to fail.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => drop(self.unwritten.set(error)),
+            _ => {}
+        }
+    }
+
+    /// How the program ends that would end with `exit`: what was to be read and could not be
+    /// written is a failure.
+    pub(crate) fn settled(&self, exit: Exit) -> Exit {
+        let Some(error) = self.unwritten.get() else { return exit };
+        let mut failure = Failure::new("output", "standard output cannot be written", Exit::SomeFailed)
+            .with_hint("look where it leads: the disk may be full");
+        failure.causes = vec![error.to_string()];
+        self.failure(&failure);
+        exit.max(failure.exit)
     }
 
     /// Prints something of no consequence for the result, for people.
@@ -138,15 +167,15 @@ impl Output {
 
     /// Prints a warning.
     pub(crate) fn warning(&self, warning: &Mistake) {
-        self.foreboding(&Failure::from(warning.clone()));
+        self.caution(&Failure::from(warning.clone()));
     }
 
-    /// Prints as a warning what has not failed yet.
-    pub(crate) fn foreboding(&self, failure: &Failure) {
+    /// Prints as a warning what would be a failure elsewhere.
+    pub(crate) fn caution(&self, warning: &Failure) {
         match self.style {
             Style::Quiet => {}
-            Style::Json => to_stderr(&json::problem("warning", failure)),
-            Style::Live | Style::Plain => self.above_progress(&failure.render("warning", self.color)),
+            Style::Json => to_stderr(&json::problem("warning", warning)),
+            Style::Live | Style::Plain => self.above_progress(&warning.render("warning", self.color)),
         }
     }
 
@@ -169,11 +198,6 @@ impl Output {
     fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A closed pipe is the reader's choice and no reason to fail.
-fn to_stdout(text: &str) {
-    let _ = writeln!(stdout(), "{text}");
 }
 
 fn to_stderr(text: &str) {

@@ -4,7 +4,7 @@ use crate::args::GlobalArguments;
 use crate::errors::{Exit, Failure, Failures};
 use crate::output::Output;
 use crate::output::words::count;
-use crate::paths::Paths;
+use crate::paths::{NOWHERE, Paths, is_absent, no_home};
 use crate::providers::PLUGINS;
 use crate::signals::Signals;
 use dns01_core::clock::Clock;
@@ -14,9 +14,10 @@ use dns01_core::dns::{Dns, DnsSettings};
 use dns01_core::event::Events;
 use dns01_core::issue::{BoundCredential, Context, Routes};
 use dns01_core::records::Records;
-use dns01_core::store::Store;
+use dns01_core::store::{Store, open_to_others};
 use dns01_provider::{Credential, CredentialName};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
     pub(crate) signals: Signals,
+    /// True once it was said what in the state directory is open to others.
+    pub(crate) warned: AtomicBool,
 }
 
 impl Program {
@@ -41,13 +44,17 @@ impl Program {
     /// is one. Its warnings are shown.
     pub(crate) fn config(&self) -> Result<Config, Failures> {
         let paths = Paths::of_this_user();
-        let file = self.flags.config.as_deref().or_else(|| Some(&*paths.config).filter(|path| path.exists()));
+        let usual = paths.config.as_deref().filter(|path| path.exists());
+        let file = self.flags.config.as_deref().or(usual);
+        let state_dir = paths.state.as_deref().unwrap_or(Path::new(NOWHERE));
         let flags = Flags {
             state_dir: self.flags.state_dir.clone().map(absolute),
             resolvers: self.flags.resolvers.iter().map(|text| self.resolver_flag(text)).collect(),
         };
-        let config =
-            Config::load(&Sources { file, state_dir: &paths.state, flags: &flags, plugins: PLUGINS })?;
+        let config = Config::load(&Sources { file, state_dir, flags: &flags, plugins: PLUGINS })?;
+        if config.state_dir == Path::new(NOWHERE) {
+            return Err(no_home("--state-dir").into());
+        }
         config.warnings.iter().for_each(|warning| self.output.warning(warning));
         Ok(config)
     }
@@ -60,7 +67,34 @@ impl Program {
 
     /// Opens the store alone, for commands that only look.
     pub(crate) async fn store(&self, directory: &Path) -> Result<Store, Failures> {
-        Ok(Store::open(directory, self.clock.clone(), &self.tasks).await.map_err(Failure::from)?)
+        let store = Store::open(directory, self.clock.clone(), &self.tasks).await.map_err(Failure::from)?;
+        // Some commands open it twice.
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            open_to_others(directory).iter().for_each(|open| self.output.caution(&Failure::from(open)));
+        }
+        Ok(store)
+    }
+
+    /// Opens the store in `directory` if there is such a directory: one that is mistyped is not
+    /// made for the sake of a look.
+    pub(crate) async fn store_if_there(&self, directory: &Path) -> Result<Option<Store>, Failures> {
+        match is_absent(directory) {
+            true => Ok(None),
+            false => self.store(directory).await.map(Some),
+        }
+    }
+
+    /// The same, but made if it is missing and the file wants certificates.
+    pub(crate) async fn store_if_wanted(&self, config: &Config) -> Result<Option<Store>, Failures> {
+        match config.certificates.is_empty() {
+            true => self.store_if_there(&config.state_dir).await,
+            false => self.store(&config.state_dir).await.map(Some),
+        }
+    }
+
+    /// Says that nothing is known because there is no state directory.
+    pub(crate) fn note_absent(&self, directory: &Path) {
+        self.output.note(&format!("note: there is no state directory `{}`", directory.display()));
     }
 
     /// Ends what runs in the background.

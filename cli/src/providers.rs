@@ -1,5 +1,6 @@
 //! The one place where provider plugins are wired in: a Cargo feature and a line each.
 
+use dns01_core::config::nearest;
 use dns01_provider::Plugin;
 
 /// The providers that this program has.
@@ -42,6 +43,36 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     dns01_provider_route53::PLUGIN,
 ];
 
+/// Providers by the names that other clients have for them (acme.sh's without `dns_`, certbot's
+/// without `dns-`), where these differ from ours.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("acmedns", "acme-dns"),
+    ("aws", "route53"),
+    ("azuredns", "azure"),
+    ("cf", "cloudflare"),
+    ("dgon", "digitalocean"),
+    ("gandi_livedns", "gandi"),
+    ("gandiv5", "gandi"),
+    ("gcloud", "google"),
+    ("gcp", "google"),
+    ("googleclouddns", "google"),
+    ("hetznercloud", "hetzner"),
+    ("linode_v4", "linode"),
+    ("nsupdate", "rfc2136"),
+    ("pdns", "powerdns"),
+];
+
+/// Which of `known` the provider `name` was probably meant to be.
+pub(crate) fn meant<'a>(name: &'a str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let is_known = |name: &&str| known.clone().any(|one| one == *name);
+    let of_acme_sh = name.strip_prefix("dns_");
+    let bare = of_acme_sh.or_else(|| name.strip_prefix("dns-")).unwrap_or(name);
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == bare).map_or(bare, |(_, ours)| ours);
+    let script = || of_acme_sh.map(|_| "acme-sh").filter(is_known);
+    let ours = Some(elsewhere).filter(is_known).or_else(script);
+    if ours.is_some() { ours } else { nearest(name, known) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +82,23 @@ mod tests {
     fn no_two_providers_have_the_same_name() {
         let names: HashSet<&str> = PLUGINS.iter().map(|plugin| plugin.name).collect();
         assert_eq!(names.len(), PLUGINS.len());
+    }
+
+    #[test]
+    fn the_names_of_other_clients_lead_to_ours() {
+        let known = PLUGINS.iter().map(|plugin| plugin.name);
+        for (theirs, ours) in [
+            ("dns_cf", "cloudflare"),
+            ("dns_nsupdate", "rfc2136"),
+            ("dns_aws", "route53"),
+            ("dns-google", "google"),
+            ("gcloud", "google"),
+            ("dns_inwx", "acme-sh"),
+            ("rfc2163", "rfc2136"),
+        ] {
+            assert_eq!(meant(theirs, known.clone()), Some(ours), "{theirs}");
+        }
+        assert_eq!(meant("nosuch", known.clone()), None);
+        assert!(ELSEWHERE.iter().all(|(_, ours)| known.clone().any(|one| one == *ours)));
     }
 }

@@ -129,7 +129,7 @@ async fn of_certificates(
 ) -> Result<Vec<Group>, Failures> {
     let wanted: Vec<Wanted> = match store {
         Some(store) => {
-            let known = known::certificates(config, store).await?;
+            let known = known::certificates(config, Some(store)).await?;
             known.into_iter().filter(known::Known::is_kept).filter_map(|one| one.wanted).collect()
         }
         None => wanted::from_file(config)?,

@@ -177,13 +177,13 @@ fn challenge(text: &str) -> Result<ChallengeType, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::providers::PLUGINS;
     use dns01_core::config::{Flags, Sources};
 
     /// The configuration that `text` is.
-    pub(super) fn config(text: &str) -> Config {
+    pub(crate) fn config(text: &str) -> Config {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("dns01.toml");
         std::fs::write(&file, text).unwrap();

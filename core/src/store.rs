@@ -6,6 +6,7 @@
 //! | `database` | opening, preparing and reading the file |
 //! | `commit` | one task that writes in groups, each group one fsync |
 //! | [`envelope`] | private keys, sealed before they are written |
+//! | `modes` | what is open to others |
 //! | [`owner`] | which processes are alive |
 //! | [`leases`] | who may do what only one may do at a time |
 //! | [`accounts`], [`certificates`], [`versions`], [`orders`], [`back_offs`] | the rows |
@@ -20,6 +21,7 @@ mod database;
 pub mod envelope;
 mod error;
 pub mod leases;
+mod modes;
 pub mod orders;
 pub mod owner;
 pub mod versions;
@@ -30,6 +32,7 @@ pub use certificates::{Certificate, Failure, RenewalInformation};
 pub use envelope::KeyBytes;
 pub use error::StoreError;
 pub use leases::Lease;
+pub use modes::{OpenToOthers, open_to_others};
 pub use orders::{NewOrder, Order, OrderId, OrderState};
 pub use owner::{Owner, OwnerId};
 pub use versions::{NewVersion, Version, VersionSummary};

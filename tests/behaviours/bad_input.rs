@@ -92,6 +92,12 @@ fn without_arguments_or_with_a_misspelt_command_the_way_is_shown() {
     let _ = bare(&["issue"]).failed_with(2).says("--domain <NAME>");
     let _ = bare(&["issue", "-d", "example.test"]).failed_with(2).says("hint: name one with --dns (");
     let _ = bare(&["account"]).failed_with(2).says("rollover");
+    for line in [&["run", "-d", "a.test"][..], &["certonly"], &["--issue", "-d", "a.test"]] {
+        let _ = bare(line).failed_with(2).says("tip: `dns01 issue -d NAME --dns PROVIDER` obtains");
+    }
+    let _ = bare(&["issue", "a.test"]).failed_with(2).says("`dns01 issue -d a.test`");
+    let staging = bare(&["issue", "-d", "a.test", "--dns", "dns_cf", "--server", "staging"]).failed_with(2);
+    let _ = staging.says("did you mean `--staging`?");
 }
 
 #[test]
@@ -100,6 +106,7 @@ fn a_provider_that_is_not_there_or_lacks_its_settings_says_which() {
     for (provider, variables, said, hint) in [
         ("rfc2163", 0, "is called `rfc2163`", "hint: did you mean `rfc2136`?"),
         ("nosuch", 0, "is called `nosuch`", "hint: this program has "),
+        ("dns_cf", 0, "is called `dns_cf`", "hint: did you mean `cloudflare`?"),
         ("rfc2136", 0, "the environment has no server", "hint: set `RFC2136_NAMESERVER`"),
         ("rfc2136", 2, "the environment has no key secret", "hint: set `RFC2136_TSIG_SECRET`"),
     ] {

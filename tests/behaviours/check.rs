@@ -34,6 +34,7 @@ fn a_zone_that_works_has_a_tick_at_every_step_and_nothing_stays() {
     let outcome = check(&stand, &[]).succeeded();
     let wanted = [
         "   this machine\n ✓ clock         as at ".to_owned(),
+        " ✓ state         its files are open to nobody else\n".to_owned(),
         "   credential rfc2136\n".to_owned(),
         format!(
             "   zone {}\n ✓ delegation    through rfc2136, delegated by test to 2 name servers with 2 addresses\n",
@@ -63,7 +64,7 @@ fn its_json_has_every_step_with_its_seconds() {
     assert!(name[3]["seconds"].is_f64(), "{outcome}");
     let zone = steps(&outcome, "zone");
     assert_eq!(of(&zone, "step"), ["delegation", "name server", "name server"]);
-    assert_eq!(of(&steps(&outcome, "machine"), "step"), ["clock"]);
+    assert_eq!(of(&steps(&outcome, "machine"), "step"), ["clock", "state"]);
     assert_eq!(of(&steps(&outcome, "credential"), "step"), ["credential", "scope"]);
 }
 

@@ -70,3 +70,16 @@ fn the_manual_page_is_read_without_a_complaint() {
     let mandoc = taken_by("mandoc", &["-T", "lint", "-W", "error"], &page);
     assert!(groff || man || mandoc, "one of groff, man and mandoc is here");
 }
+
+#[test]
+fn what_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    let to = |line: &str| {
+        dns01(Rig::get()).through(["bash", "-c", line, "bash"].map(std::ffi::OsString::from).to_vec())
+    };
+    for arguments in [&["man"][..], &["completions", "bash"], &["list"], &["list", "--json"]] {
+        let full = to("exec \"$@\" >/dev/full").run(arguments).failed_with(1);
+        let _ = full.says("standard output cannot be written").says("No space left on device");
+        let closed = to("\"$@\" | true; exit \"${PIPESTATUS[0]}\"").run(arguments).succeeded();
+        assert_eq!(closed.stderr, "", "{arguments:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the records are removed, the exit code says what happened, and the next
+//! Ctrl-C, SIGTERM and SIGHUP: the records are removed, the exit code says what happened, and the next
 //! run goes on with the same order. A second signal ends it at once.
 
 mod relay;
@@ -98,4 +98,35 @@ fn a_second_signal_ends_the_removal_at_once_and_the_ledger_remembers() {
     relay.go_on();
     let _ = order.program.run(["txt", "gc"]).succeeded().says("1 value removed");
     order.nothing_is_left();
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_like_being_told_to_stop_however_often_it_says_so() {
+    let zone = Rig::get().zone().hold(Secondary::Nsd).create();
+    let relay = Relay::to(zone.primary());
+    let order = OneOrder::of(zone).with_primary(&relay.address().to_string());
+    let running = order.start();
+    order.wait_record();
+    relay.stall();
+    let calls = relay.calls();
+    running.signal(Signal::HUP);
+    wait_until("a removal that hangs", SOON, || relay.calls() > calls);
+    // The shell passes on what the terminal has said already.
+    running.signal(Signal::HUP);
+    relay.go_on();
+    let _ = running.wait().failed_with(129).says("stopping").says("interrupted");
+    order.nothing_is_left();
+}
+
+#[test]
+fn under_nohup_a_terminal_that_goes_away_is_no_reason_to_stop() {
+    let mut order = OneOrder::of(Rig::get().zone().hold(Secondary::Nsd).create());
+    order.program = order.program.through(vec!["nohup".into()]);
+    let running = order.start();
+    running.wait_says("step=records", SOON);
+    running.signal(Signal::HUP);
+    order.wait_record();
+    order.zone.release(Secondary::Nsd);
+    let _ = running.wait().succeeded();
+    order.one_certificate_is_there();
 }

@@ -52,7 +52,8 @@ fn a_certificate_is_revoked_by_the_account_and_is_due_again() {
     assert_eq!(stand.status(&serial), ("Revoked".to_owned(), 4));
     let _ = stand.program.run(["revoke", name]).succeeded();
 
-    let _ = stand.program.run(["list"]).succeeded().says("REVOKED");
+    let _ = stand.program.run(["list"]).succeeded().says("REVOKED").says("due now: it was revoked");
+    let _ = stand.program.run(["show", name]).succeeded().says("due now: it was revoked");
     let _ = stand.program.run(["plan"]).succeeded().says("it was revoked");
     let renewed = stand.program.run(["renew", "--json"]).succeeded().document();
     let fresh = renewed["certificates"][0]["serial"].as_str().unwrap();

@@ -172,3 +172,71 @@ fn a_lost_master_key_is_named_and_not_replaced() {
     fs::write(&file, &good).unwrap();
     let _ = order.obtain_another().succeeded();
 }
+
+#[test]
+fn a_state_directory_that_is_only_looked_at_is_not_made() {
+    let order = fresh();
+    let absent = order.program.state().join("mistyped");
+    let name = absent.to_str().unwrap();
+    for (arguments, code) in [
+        (&["list"][..], 0),
+        (&["renew"], 0),
+        (&["plan"], 0),
+        (&["show", "a.test"], 2),
+        (&["renew", "a.test"], 2),
+    ] {
+        let mut command = Command::new(order.program.command([] as [&str; 0]).get_program());
+        command.args(arguments).args(["--state-dir", name]).env("DNS01_CONFIG", "/dev/null");
+        let outcome = Running::start(command, Duration::from_secs(60)).wait().failed_with(code);
+        let _ = outcome.says("there is no state directory").says(name);
+        assert!(!absent.exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_home_an_ordinary_user_is_told_to_name_a_place() {
+    let order = fresh();
+    let place = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let program = place.path().join("dns01");
+    fs::copy(order.program.command([] as [&str; 0]).get_program(), &program).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).env_clear().uid(65534).gid(65534).current_dir(place.path());
+        Running::start(command, Duration::from_secs(60)).wait()
+    };
+    let _ = command(&["list"]).failed_with(2).says("HOME is not set: name --state-dir");
+    let _ = command(&["init", "-d", "a.test"]).failed_with(2).says("HOME is not set: name --config");
+    let _ = command(&["list", "--state-dir", "here"]).succeeded();
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing but the program is there");
+}
+
+#[test]
+fn what_is_no_directory_is_called_that() {
+    let order = fresh();
+    let program = order.program.command([] as [&str; 0]).get_program().to_owned();
+    for (place, hint) in [("/etc/hostname", "it is no directory"), ("/proc/nope", "that can be made")] {
+        let mut command = Command::new(&program);
+        command.args(["txt", "list", "--config", "/dev/null", "--state-dir", place]);
+        let outcome = Running::start(command, Duration::from_secs(60)).wait().failed_with(3);
+        let _ = outcome.says(place).says(hint).says("--state-dir");
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_open_to_others_is_warned_of() {
+    let order = used();
+    let state = order.program.state();
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let _ = order.program.run(["list"]).succeeded().says(order.zone.name());
+    open(state, 0o777);
+    open(&state.join("master.key"), 0o644);
+    let whole = format!("hint: chmod go-w {}", state.display());
+    let key = format!("hint: chmod 600 {}/master.key", state.display());
+    for arguments in [vec!["list".to_owned()], order.arguments(&[])] {
+        let outcome = order.program.run(arguments).succeeded().says("(mode 0777)").says(&whole).says(&key);
+        assert_eq!(outcome.stderr.matches("warning: ").count(), 2, "each is said once: {outcome}");
+    }
+    let quiet = order.program.run(["list", "--quiet"]).succeeded();
+    assert_eq!(quiet.stderr, "");
+}

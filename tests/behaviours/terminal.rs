@@ -1,6 +1,6 @@
 //! What a person sees on a terminal: lines that change in place, and how they end.
 
-use dns01_tests::program::{Program, Running, dns01};
+use dns01_tests::program::{Outcome, Program, Running, dns01};
 use dns01_tests::rig::{Rig, Secondary, Zone, wait_until};
 use std::process::Command;
 use std::time::Duration;
@@ -166,6 +166,21 @@ fn one_certificate_ends_with_a_tick_for_every_step() {
 }
 
 #[test]
+fn on_a_narrow_terminal_a_line_shows_where_it_is_cut() {
+    let (zone, program) = stand(Rig::get());
+    let mut command = on_terminal(&program, &["issue", "-d", zone.name(), "--dns", "rfc2136"], "");
+    let line = command.get_envs().find_map(|(name, value)| value.filter(|_| name == "LINE"));
+    let line = line.unwrap().to_str().unwrap().replace(&format!("cols {WIDTH}"), "cols 80");
+    command.env("LINE", line);
+    // The screen of these tests is wider: the lines are looked at as they were written.
+    let output = Running::start(command, PATIENCE).wait().stdout;
+    let line = output.split(['\r', '\n']).find(|line| line.contains("issued by"));
+    let line = line.unwrap_or_else(|| panic!("{output}"));
+    let (_, rest) = line.split_once("valid to 20").unwrap_or_else(|| panic!("{line:?}"));
+    assert!(rest.split(' ').next().is_some_and(|date| date.ends_with('…')), "{line:?}");
+}
+
+#[test]
 fn a_server_that_lags_is_named_while_it_is_waited_for() {
     let rig = Rig::get();
     let zone = rig.zone().hold(Secondary::Nsd).create();
@@ -245,4 +260,59 @@ fn a_dumb_terminal_and_a_pipe_get_plain_lines() {
     assert!(piped.stderr.contains("step=propagate") && !piped.stderr.contains(['\u{1b}', '\r']), "{piped}");
     let quiet = program.run([&line[..], &["--force", "--quiet"]].concat()).succeeded();
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+/// Types Ctrl-C at the question that ends with `question`.
+fn interrupted_at(program: &Program, arguments: &[&str], question: &str) -> Outcome {
+    let mut command = on_terminal(program, arguments, "");
+    let line = command.get_envs().find_map(|(name, value)| value.filter(|_| name == "LINE"));
+    // Ctrl-C is for the whole terminal; the shell is to tell the exit code all the same.
+    let line = format!("trap : INT; {}", line.unwrap().to_str().unwrap());
+    let script = "rm -f \"$HOME/input\"; mkfifo \"$HOME/input\"; \
+                  exec script -qfc \"$LINE\" \"$HOME/typescript\" <>\"$HOME/input\"";
+    let environment: Vec<_> =
+        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    command = Command::new("sh");
+    command.args(["-c", script]).env_clear();
+    for (name, value) in environment {
+        command.env(name, value.unwrap_or_default());
+    }
+    let typescript = program.state().join("typescript");
+    let _ = std::fs::remove_file(&typescript);
+    command.env("LINE", line);
+    let running = Running::start(command, PATIENCE);
+    wait_until(question, PATIENCE, || {
+        String::from_utf8_lossy(&std::fs::read(&typescript).unwrap_or_default()).contains(question)
+    });
+    std::fs::write(program.state().join("input"), "\u{3}").unwrap();
+    running.wait()
+}
+
+#[test]
+fn ctrl_c_at_a_question_ends_it_at_once() {
+    let (zone, program) = stand(Rig::get());
+    let program = program.env("DNS01_AGREE_TOS", "false").env("DNS01_CONFIG", "/nosuch/dns01.toml");
+    let issue = ["issue", "-d", zone.name(), "--dns", "rfc2136", "--config", "/dev/null"];
+    for (arguments, question) in [
+        (&["init"][..], "with a comma between them?"),
+        (&issue, "Do you agree? [y/N]"),
+        (&["account", "deactivate", "--config", "/dev/null"], "Do it? [y/N]"),
+    ] {
+        let asked = std::time::Instant::now();
+        let outcome = interrupted_at(&program, arguments, question);
+        let text = Screen::of(&outcome.stdout).text().join("\n");
+        assert!(text.contains("exit 130"), "{arguments:?}: {text}");
+        assert!(text.contains("error: stopped at a question; nothing was begun"), "{text}");
+        assert!(!text.contains("records"), "there are none: {text}");
+        assert!(asked.elapsed() < Duration::from_secs(20), "it hung: {text}");
+    }
+}
+
+#[test]
+fn an_empty_answer_is_called_that() {
+    let (_, program) = stand(Rig::get());
+    let program = program.env("DNS01_CONFIG", "/nosuch/dns01.toml");
+    let text = run(on_terminal(&program, &["init"], "\n")).text().join("\n");
+    assert!(text.contains("`-d` is missing, and the question was not answered"), "{text}");
+    assert!(text.ends_with("exit 2"), "{text}");
 }

@@ -23,7 +23,7 @@ pub(crate) struct AuthorityArguments {
     #[arg(long, short = 'm', value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) email: Vec<String>,
     /// Agree to the CA's terms of service
-    #[arg(long)]
+    #[arg(long, alias = "accept-tos")]
     pub(crate) agree_tos: bool,
     /// The key identifier for external account binding
     #[arg(long, value_name = "KID", requires = "eab_hmac_key_file")]

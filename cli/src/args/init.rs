@@ -27,7 +27,7 @@ pub(crate) struct InitArguments {
     #[arg(long, short = 'm', value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) email: Vec<String>,
     /// Agree to the CA's terms of service
-    #[arg(long)]
+    #[arg(long, alias = "accept-tos")]
     pub(crate) agree_tos: bool,
     /// Write over a file that is there
     #[arg(long)]

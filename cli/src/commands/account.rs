@@ -1,9 +1,9 @@
 //! `dns01 account …`.
 
 use crate::args::{AccountCommand, AuthorityArguments};
-use crate::commands::issue::ask;
 use crate::errors::{Exit, Failure, Failures};
 use crate::program::Program;
+use crate::question::agreed;
 use crate::wanted;
 use dns01_core::acme::{Account, AcmeError};
 use dns01_core::authority::Authority;
@@ -70,7 +70,7 @@ async fn carry_out(
         }
         AccountCommand::Deactivate(one) => {
             let question = format!("The account at {} is given up for ever. Do it?", authority.name());
-            let agreed = one.yes || program.output.can_ask() && ask(&question).await;
+            let agreed = one.yes || program.output.can_ask() && agreed(program, &question).await?;
             if !agreed {
                 return Err(Failure::usage("usage-not-confirmed", "the account was not given up")
                     .with_hint("--yes does it without asking"));
@@ -88,7 +88,7 @@ async fn agree(program: &Program, authority: &Authority) -> Result<bool, Failure
     let Some(terms) = directory.meta.terms_of_service.clone() else { return Ok(false) };
     let question =
         format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", authority.name());
-    match program.output.can_ask() && ask(&question).await {
+    match program.output.can_ask() && agreed(program, &question).await? {
         true => Ok(true),
         false => Err(AcmeError::TermsNotAgreed { url: Some(terms), instance: None }.into()),
     }

@@ -19,7 +19,7 @@ use dns01_core::config::{CaConfig, Config, CredentialConfig};
 use dns01_core::issue::Context;
 use futures_util::stream::{StreamExt as _, iter};
 use names::{Located, Name};
-use report::Reports;
+use report::{Report, Reports};
 use std::collections::BTreeMap;
 
 /// Names that are checked at the same time.
@@ -94,7 +94,7 @@ impl Check {
         let mut reports = Reports::default();
         let locate = iter(names).map(|name| self.locate(name)).buffered(AT_ONCE).collect::<Vec<Located>>();
         let (clock, located) = tokio::join!(self.clock(), locate);
-        reports.add(program, clock);
+        reports.add(program, Report::new("machine", "this machine", vec![clock, self.state_directory()]));
         let mut credentials =
             iter(&self.credentials).map(|credential| self.credential(credential, &located)).buffered(AT_ONCE);
         while let Some(report) = credentials.next().await {

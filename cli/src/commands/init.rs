@@ -6,9 +6,10 @@ use crate::args::InitArguments;
 use crate::commands::check;
 use crate::errors::{Exit, Failure, Failures};
 use crate::output::words;
-use crate::paths::Paths;
+use crate::paths::{Paths, no_home};
 use crate::program::{Program, absolute};
-use crate::providers::PLUGINS;
+use crate::providers::{PLUGINS, meant};
+use crate::question;
 use crate::wanted;
 use dns01_core::acme::PRESETS;
 use dns01_core::config::{Domain, nearest, parse_contact, parse_directory};
@@ -16,7 +17,6 @@ use dns01_core::dns::{Dns, DnsSettings, Resolver, ZoneServers};
 use dns01_provider::{Fqdn, Plugin, ScopeNeed, Zone, ZoneName};
 use file::{Answers, Table};
 use serde_json::json;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +24,16 @@ use std::time::Duration;
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(program: &Program, arguments: &InitArguments) -> Result<Exit, Failures> {
-    let path = absolute(program.flags.config.clone().unwrap_or_else(|| Paths::of_this_user().config));
+    let usual = Paths::of_this_user();
+    let path = program.flags.config.clone().or(usual.config).ok_or_else(|| no_home("--config"))?;
+    let path = absolute(path);
+    let state = program.flags.state_dir.clone().map(absolute).or(usual.state);
+    let state = state.ok_or_else(|| no_home("--state-dir"))?;
     if path.exists() && !arguments.force {
         return Err(file::exists(&path).into());
     }
     let answers = answers(program, arguments).await?;
-    let config = file::write(&path, &answers, arguments.force)?;
+    let config = file::write(&path, &answers, arguments.force, &state)?;
     let shown = path.display();
     program.output.say(&format!("{shown} is written, readable by you alone"));
     answers.tables.iter().for_each(|table| recipe(program, table, &answers.domains));
@@ -54,7 +58,7 @@ async fn answers(program: &Program, arguments: &InitArguments) -> Result<Answers
     }
     let domains = wanted::domains(&texts)?;
     if domains.is_empty() {
-        return Err(missing("-d").into());
+        return Err(missing(program, "-d").into());
     }
     if let Some(name) = &arguments.dns {
         plugin(name)?;
@@ -86,6 +90,7 @@ fn check_server(server: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let hint = match nearest(server, names.clone()) {
+        _ if server == "staging" => "did you mean `letsencrypt-staging`?".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}, or the address of a directory", names.collect::<Vec<_>>().join(", ")),
     };
@@ -112,6 +117,9 @@ async fn tables(
                 let names = PLUGINS.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ");
                 let question = format!("Which DNS provider has {zone} ({names})?");
                 let answer = asked(program, &question, "", "--dns").await?;
+                if answer.is_empty() {
+                    return Err(missing(program, "--dns").into());
+                }
                 let chosen = plugin(&answer)?;
                 fallback = Some(answer);
                 chosen
@@ -190,7 +198,7 @@ fn is_owner(plugin: &Plugin, servers: &[&str]) -> bool {
 fn plugin(name: &str) -> Result<&'static Plugin, Failure> {
     PLUGINS.iter().find(|plugin| plugin.name == name).ok_or_else(|| {
         let names = PLUGINS.iter().map(|plugin| plugin.name);
-        let hint = match nearest(name, names.clone()) {
+        let hint = match meant(name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("this program has {}", names.collect::<Vec<_>>().join(", ")),
         };
@@ -225,25 +233,24 @@ fn recipe(program: &Program, table: &Table, domains: &[Domain]) {
     say("");
 }
 
-fn missing(flag: &str) -> Failure {
-    Failure::usage("init-missing", format!("`{flag}` is missing, and there is no terminal to ask on"))
+/// Nothing says what `flag` would.
+fn missing(program: &Program, flag: &str) -> Failure {
+    let why = match program.output.can_ask() {
+        true => "the question was not answered",
+        false => "there is no terminal to ask on",
+    };
+    Failure::usage("init-missing", format!("`{flag}` is missing, and {why}"))
         .with_hint("give it as a flag: `dns01 init -d NAME --dns PROVIDER -m ADDRESS`")
 }
 
 /// An answer from the terminal; `default` where nothing is typed.
 async fn asked(program: &Program, question: &str, default: &str, flag: &str) -> Result<String, Failure> {
     if !program.output.can_ask() {
-        return Err(missing(flag));
+        return Err(missing(program, flag));
     }
     let hint = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-    let question = words::printable(&format!("{question}{hint} ")).into_owned();
-    let answer = tokio::task::spawn_blocking(move || {
-        let _ = write!(std::io::stderr(), "{question}");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(Some(answer.trim()).filter(|text| !text.is_empty()).unwrap_or(default).to_owned())
+    let answer = question::answer(program, &format!("{question}{hint}")).await?;
+    Ok(Some(answer).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::errors::{Exit, Failure, Failures};
 use crate::orders::{self, Became, Mood, carry_out};
 use crate::output::words;
 use crate::program::{Program, Session, dry_run_directory};
+use crate::question::agreed;
 use crate::secrets;
 use crate::wanted::{self, Wanted};
 use dns01_core::acme::AcmeError;
@@ -13,7 +14,6 @@ use dns01_core::config::{Config, Domain, parse_duration};
 use dns01_core::store::Store;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::Write as _;
 
 pub(super) async fn run(program: &Program, arguments: &IssueArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
@@ -134,8 +134,8 @@ async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted])
         }
         let directory = authority.client().directory().await.map_err(Failure::from)?;
         let Some(terms) = directory.meta.terms_of_service.clone() else { continue };
-        if !ask(&format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", ca.name)).await
-        {
+        let question = format!("`{}` wants its terms of service agreed to: {terms}\nDo you agree?", ca.name);
+        if !agreed(program, &question).await? {
             return Err(Failure::from(AcmeError::TermsNotAgreed { url: Some(terms), instance: None }).into());
         }
         for one in wanted.iter_mut().filter(|one| one.ca.directory == ca.directory) {
@@ -145,19 +145,7 @@ async fn agree_to_terms(program: &Program, store: &Store, wanted: &mut [Wanted])
     Ok(())
 }
 
-/// Asks a question on the terminal; true for yes.
-pub(super) async fn ask(question: &str) -> bool {
-    let question = words::printable(question).into_owned();
-    let answer = tokio::task::spawn_blocking(move || {
-        let _ = write!(std::io::stderr(), "{question} [y/N] ");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-}
-
-fn tell(program: &Program, results: &[(String, Became)], variables: &[String]) {
+pub(super) fn tell(program: &Program, results: &[(String, Became)], variables: &[String]) {
     let output = &program.output;
     for (_, became) in results {
         if let Became::Failed(failure) = became {

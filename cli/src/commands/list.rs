@@ -12,15 +12,18 @@ use serde_json::json;
 
 pub(super) async fn run(program: &Program) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let store = program.store(&config.state_dir).await?;
-    let known = known::certificates(&config, &store).await?;
-    store.close().await.map_err(Failure::from)?;
+    let store = program.store_if_there(&config.state_dir).await?;
+    let known = known::certificates(&config, store.as_ref()).await?;
+    match store {
+        Some(store) => store.close().await.map_err(Failure::from)?,
+        None => program.note_absent(&config.state_dir),
+    }
     let now = program.clock.now();
     let mut table = Table::new(["certificate", "names", "ca", "expires", "renewal"]);
     for one in &known {
         table.row([
             one.name.clone(),
-            names_in_short(&names(one)),
+            names_in_short(&one.names()),
             ca(one),
             expires(one, now),
             renewal(one, now),
@@ -34,15 +37,6 @@ pub(super) async fn run(program: &Program) -> Result<Exit, Failures> {
     let documents: Vec<_> = known.iter().map(|one| document(one, now)).collect();
     program.output.document(&json!({ "certificates": documents }));
     Ok(Exit::Done)
-}
-
-/// The names it has, or is to have.
-fn names(one: &Known) -> Vec<String> {
-    match (&one.wanted, &one.stored) {
-        (Some(wanted), _) => wanted.certificate.domains.iter().map(ToString::to_string).collect(),
-        (None, Some(stored)) => stored.names.clone(),
-        (None, None) => Vec::new(),
-    }
 }
 
 fn names_in_short(names: &[String]) -> String {
@@ -91,17 +85,7 @@ fn renewal(one: &Known, now: Timestamp) -> String {
         let error = failure.last_error.lines().next().unwrap_or_default();
         return format!("failing since {}: {error} (dns01 show {})", words::date(failure.since), one.name);
     }
-    match one.stored.as_ref().and_then(inventory::held) {
-        None => "due now".to_owned(),
-        Some(held) => {
-            let renewal = plan::renewal(&held);
-            let advised = if renewal.advised { " (CA's advice)" } else { "" };
-            match renewal.from <= now || held.revoked {
-                true => "due now".to_owned(),
-                false => format!("from {}{advised}", words::date(renewal.from)),
-            }
-        }
-    }
+    one.renewal(now, words::date)
 }
 
 fn document(one: &Known, now: Timestamp) -> serde_json::Value {
@@ -109,7 +93,7 @@ fn document(one: &Known, now: Timestamp) -> serde_json::Value {
     let renewal = one.stored.as_ref().and_then(inventory::held).map(|held| plan::renewal(&held));
     json!({
         "certificate": one.name,
-        "names": names(one),
+        "names": one.names(),
         "ca": ca(one),
         "wanted": one.wanted.is_some(),
         "from_file": one.wanted.as_ref().is_some_and(|wanted| wanted.from_file),

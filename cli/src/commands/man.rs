@@ -2,16 +2,16 @@
 
 use crate::args;
 use crate::errors::Exit;
+use crate::program::Program;
 use clap_mangen::Man;
 use std::io::Write;
 
-pub(super) fn run() -> Exit {
+pub(super) fn run(program: &Program) -> Exit {
     let mut command = args::command();
     command.build();
     let mut text = Vec::new();
     page(&command, &mut text).expect("a Vec takes everything");
-    // A closed pipe is the reader's choice and no reason to fail.
-    let _ = std::io::stdout().write_all(&text);
+    program.output.print(&String::from_utf8_lossy(&text));
     Exit::Done
 }
 

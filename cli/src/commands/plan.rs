@@ -17,8 +17,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) async fn run(program: &Program, arguments: &PlanArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let store = program.store(&config.state_dir).await?;
-    let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
+    let store = program.store_if_wanted(&config).await?;
+    let known = known::certificates(&config, store.as_ref()).await?;
+    let known = known::select(known, &arguments.names, &config)?;
+    let Some(store) = store else {
+        program.note_absent(&config.state_dir);
+        program.output.say("there is nothing to plan: no certificate is wanted");
+        program.output.document(&json!({ "certificates": [] }));
+        return Ok(Exit::Done);
+    };
     let now = program.clock.now();
     let mut table = Table::bare();
     let mut documents = Vec::new();

@@ -1,7 +1,7 @@
 //! `dns01 renew`: what is due, once.
 
 use crate::args::RenewArguments;
-use crate::commands::issue::finish;
+use crate::commands::issue::{finish, tell};
 use crate::errors::{Exit, Failures};
 use crate::known;
 use crate::orders::{self, Mood, carry_out};
@@ -11,8 +11,14 @@ use dns01_core::config::parse_duration;
 
 pub(super) async fn run(program: &Program, arguments: RenewArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let store = program.store(&config.state_dir).await?;
-    let known = known::select(known::certificates(&config, &store).await?, &arguments.names)?;
+    let store = program.store_if_wanted(&config).await?;
+    let known = known::certificates(&config, store.as_ref()).await?;
+    let known = known::select(known, &arguments.names, &config)?;
+    let Some(store) = store else {
+        program.note_absent(&config.state_dir);
+        tell(program, &[], &[]);
+        return Ok(Exit::Done);
+    };
     store.close().await.map_err(crate::errors::Failure::from)?;
     // What any of them has left in a zone is removed, also where nothing is to be renewed.
     let mut everything: Vec<Wanted> = known.iter().filter_map(|one| one.wanted.clone()).collect();

@@ -2,6 +2,7 @@
 
 use crate::args::RevokeArguments;
 use crate::errors::{Exit, Failure, Failures};
+use crate::known;
 use crate::pem;
 use crate::program::Program;
 use crate::remembered::recall;
@@ -26,8 +27,12 @@ struct Subject {
 pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
     let reason = wanted::flag("--reason", &arguments.reason, reason)?;
+    let name = match &arguments.name {
+        Some(name) => Some(called(program, name, &config).await?),
+        None => None,
+    };
     let store = program.store(&config.state_dir).await?;
-    let subject = match (&arguments.name, &arguments.cert) {
+    let subject = match (&name, &arguments.cert) {
         (Some(name), _) => stored(&store, &config, name, arguments).await?,
         (None, Some(path)) => file(&store, path, &config, arguments).await?,
         (None, None) => unreachable!("clap wants one of the two"),
@@ -57,6 +62,17 @@ pub(super) async fn run(program: &Program, arguments: &RevokeArguments) -> Resul
     Ok(Exit::Done)
 }
 
+/// What the certificate is called that was typed as `name`.
+async fn called(program: &Program, name: &str, config: &Config) -> Result<String, Failures> {
+    let store = program.store_if_there(&config.state_dir).await?;
+    let mut all = known::certificates(config, store.as_ref()).await?;
+    if let Some(store) = store {
+        store.close().await.map_err(Failure::from)?;
+    }
+    let position = known::position(name, &all).ok_or_else(|| known::unknown(name, &all, config))?;
+    Ok(all.swap_remove(position).name)
+}
+
 async fn stored(
     store: &Store,
     config: &Config,
@@ -64,8 +80,8 @@ async fn stored(
     arguments: &RevokeArguments,
 ) -> Result<Subject, Failure> {
     let missing = || {
-        Failure::usage("usage-no-such-certificate", format!("there is no certificate `{name}`"))
-            .with_hint("`dns01 list` lists them")
+        let message = format!("`{name}` was never obtained: there is nothing to revoke");
+        Failure::usage("usage-no-such-certificate", message)
     };
     let certificate = store.certificate(name).await?.ok_or_else(missing)?;
     let current = certificate.current.clone().ok_or_else(missing)?;

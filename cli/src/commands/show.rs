@@ -19,9 +19,12 @@ const ORDERS: usize = 10;
 
 pub(super) async fn run(program: &Program, arguments: &ShowArguments) -> Result<Exit, Failures> {
     let config = program.config()?;
-    let store = program.store(&config.state_dir).await?;
-    let facts = look_up(&config, &store, &arguments.name).await?;
-    store.close().await.map_err(Failure::from)?;
+    let store = program.store_if_there(&config.state_dir).await?;
+    let facts = look_up(&config, store.as_ref(), &arguments.name).await?;
+    match store {
+        Some(store) => store.close().await.map_err(Failure::from)?,
+        None => program.note_absent(&config.state_dir),
+    }
     let now = program.clock.now();
     facts.table(now).lines().iter().for_each(|line| program.output.say(line));
     facts.orders_told().iter().for_each(|line| program.output.say(line));
@@ -37,12 +40,17 @@ struct Facts {
     live: LiveDirectory,
 }
 
-async fn look_up(config: &Config, store: &Store, name: &str) -> Result<Facts, Failures> {
+async fn look_up(config: &Config, store: Option<&Store>, name: &str) -> Result<Facts, Failures> {
     let mut all = known::certificates(config, store).await?;
-    let Some(position) = all.iter().position(|one| one.name == name) else {
-        return Err(known::unknown(name, &all).into());
+    let Some(position) = known::position(name, &all) else {
+        return Err(known::unknown(name, &all, config).into());
     };
     let known = all.swap_remove(position);
+    let name = known.name.as_str();
+    let live = LiveDirectory::below(&config.state_dir);
+    let Some(store) = store else {
+        return Ok(Facts { known, fingerprint: None, versions: Vec::new(), orders: Vec::new(), live });
+    };
     let versions = store.versions(name).await.map_err(Failure::from)?;
     let mut orders = store.order_history(name).await.map_err(Failure::from)?;
     orders.sort_by_key(|order| std::cmp::Reverse(order.created));
@@ -55,7 +63,7 @@ async fn look_up(config: &Config, store: &Store, name: &str) -> Result<Facts, Fa
         }
         None => None,
     };
-    Ok(Facts { known, fingerprint, versions, orders, live: LiveDirectory::below(&config.state_dir) })
+    Ok(Facts { known, fingerprint, versions, orders, live })
 }
 
 impl Facts {
@@ -128,10 +136,8 @@ impl Facts {
         if let Some(revoked) = current.revoked_at {
             row("revoked", words::moment(revoked));
         }
-        if let Some(held) = self.stored().and_then(inventory::held) {
-            let renewal = plan::renewal(&held);
-            let advised = if renewal.advised { ", as the CA advises" } else { "" };
-            row("renewal", format!("from {}{advised}", words::moment(renewal.from)));
+        if self.known.senseless.is_none() {
+            row("renewal", self.known.renewal(now, words::moment));
         }
         if let Some(advice) = self.stored().and_then(|stored| stored.renewal.as_ref()) {
             row("CA's window", format!("{} to {}", words::moment(advice.start), words::moment(advice.end)));

@@ -238,7 +238,7 @@ fn held_by(row: &LedgerRow) -> Vec<String> {
 async fn gc(program: &Program) -> Result<Exit, Failures> {
     let config = program.config()?;
     let store = program.store(&config.state_dir).await?;
-    let remembered = known::certificates(&config, &store).await?;
+    let remembered = known::certificates(&config, Some(&store)).await?;
     store.close().await.map_err(Failure::from)?;
     let mut wanted: Vec<Wanted> = remembered.into_iter().filter_map(|one| one.wanted).collect();
     wanted.extend(known::of_dry_runs(program, &config).await);

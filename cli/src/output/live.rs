@@ -147,7 +147,7 @@ fn one(
         }
         Happening::Waits { step, text, .. } => {
             if let Some(line) = steps.get(step) {
-                line.set_message(printable(text).into_owned());
+                line.set_message(fit(&printable(text)));
             }
         }
         Happening::Finished { step, took, outcome: result } => {
@@ -155,7 +155,7 @@ fn one(
                 let mark = mark(color);
                 line.set_prefix(step.label());
                 line.set_style(style(&format!(" {mark} {{prefix:13}} {{wide_msg}} {:>8}", time(*took))));
-                line.finish_with_message(outcome(result));
+                line.finish_with_message(fit(&outcome(result)));
             }
         }
         Happening::Failed { .. } => {
@@ -243,6 +243,15 @@ fn list(names: &[String]) -> String {
         }
         names => names.join(", "),
     }
+}
+
+/// What is on the line of a step beside the message: mark, label, time and the blanks between.
+const BESIDE: usize = 26;
+
+/// `text` with `…` where the terminal is too narrow for it.
+fn fit(text: &str) -> String {
+    let columns = console::Term::stderr().size_checked().map_or(usize::MAX, |(_, columns)| columns.into());
+    cut(text, columns.saturating_sub(BESIDE)).into_owned()
 }
 
 fn mark(color: bool) -> &'static str {

@@ -15,7 +15,10 @@ pub(crate) fn authority(arguments: &AuthorityArguments, config: &Config) -> Resu
     let ca = match &arguments.server {
         _ if arguments.staging => config.ca(&CaName::new("letsencrypt-staging"))?,
         Some(text) if text.contains("://") => by_directory(config, flag("--server", text, parse_directory)?),
-        Some(name) => config.ca(&CaName::new(name.as_str()))?,
+        Some(name) => config.ca(&CaName::new(name.as_str())).map_err(|mistake| match name.as_str() {
+            "staging" => mistake.with_hint("did you mean `--staging`?".to_owned()),
+            _ => mistake,
+        })?,
         None => config.ca(config.defaults.cas.first().expect("there is a default CA"))?,
     };
     with_flags(arguments, ca)

@@ -5,8 +5,8 @@ use super::flag;
 use crate::args::CredentialArguments;
 use crate::errors::{Failure, Failures};
 use crate::propagation::{override_propagation, read_aliases};
-use crate::providers::PLUGINS;
-use dns01_core::config::{Config, CredentialConfig, PropagationConfig, ZoneConfig, nearest, parse_server};
+use crate::providers::{PLUGINS, meant};
+use dns01_core::config::{Config, CredentialConfig, PropagationConfig, ZoneConfig, parse_server};
 use dns01_provider::{CredentialName, Environment, Plugin, Settings, Zone, ZoneName};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn plugin(name: &str, config: &Config) -> Result<&'static Plugin, Failure> {
     PLUGINS.iter().find(|plugin| plugin.name == name).ok_or_else(|| {
         let tables = config.credentials.iter().map(|credential| credential.name.as_str());
         let known = tables.chain(PLUGINS.iter().map(|plugin| plugin.name));
-        let hint = match nearest(name, known) {
+        let hint = match meant(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("this program has {}", plugin_names()),
         };

@@ -205,11 +205,40 @@ impl fmt::Display for Place {
 /// The one of `candidates` that `word` was probably meant to be.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let reach = (word.len() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= reach)
-        .min()
-        .map(|(_, candidate)| candidate)
+    let near = candidates.into_iter().filter_map(|candidate| Some((distance(word, candidate)?, candidate)));
+    near.min().map(|(_, candidate)| candidate)
+}
+
+/// The slips of the finger between the two, unless they are too many. Dotted names are compared
+/// label by label: that all else is the same makes no `www` an `api`.
+fn distance(word: &str, candidate: &str) -> Option<usize> {
+    let slips = |one: &str, other: &str, reach: usize| {
+        Some(strsim::damerau_levenshtein(one, other)).filter(|slips| *slips <= reach)
+    };
+    let count = |name: &str| name.split('.').count();
+    match (count(word), count(candidate)) {
+        (1, 1) => slips(word, candidate, (word.len() / 3).max(1)),
+        (one, other) if one != other => slips(word, candidate, 1),
+        _ => {
+            let pairs = word.split('.').zip(candidate.split('.'));
+            pairs.map(|(one, other)| slips(one, other, one.len().max(other.len()) / 3)).sum()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_is_near_label_by_label() {
+        let names = ["api.example.test", "example.test", "shop.example.test"];
+        let near = |word| nearest(word, names);
+        assert_eq!(near("www.example.test"), None);
+        assert_eq!(near("b.example.test"), None);
+        assert_eq!(near("exmaple.test"), Some("example.test"));
+        assert_eq!(near("shpo.example.test"), Some("shop.example.test"));
+        assert_eq!(near("shopexample.test"), Some("shop.example.test"));
+        assert_eq!(nearest("lap", ["lab", "other"]), Some("lab"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Why the store could not do what was asked.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,9 +105,15 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::File { path, .. } => {
-                format!("check that `{}` belongs to the user that runs dns01", path.display())
-            }
+            Self::File { path, source } => match source.kind() {
+                ErrorKind::PermissionDenied => {
+                    format!("check that `{}` belongs to the user that runs dns01", path.display())
+                }
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                    "it is no directory: name one with --state-dir or DNS01_STATE_DIR".to_owned()
+                }
+                _ => "name a directory that can be made, with --state-dir or DNS01_STATE_DIR".to_owned(),
+            },
             Self::ReadOnly { .. } => {
                 "name a directory that can be written, with --state-dir or DNS01_STATE_DIR".to_owned()
             }

@@ -1,10 +1,11 @@
-//! This machine: its clock.
+//! This machine: its clock, and who can read its state directory.
 
 use super::Check;
-use super::report::{Report, Seen};
+use super::report::Seen;
 use crate::errors::{Exit, Failure};
 use crate::output::words;
 use dns01_core::acme::AcmeError;
+use dns01_core::store::open_to_others;
 use jiff::SignedDuration;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +27,7 @@ pub(super) fn has_proxy() -> bool {
 impl Check {
     /// The clock, by the date of the first CA's reply that has one. Every directory is fetched,
     /// since the CAA names of a CA stand in it.
-    pub(super) async fn clock(&self) -> Report {
+    pub(super) async fn clock(&self) -> Seen {
         let began = Instant::now();
         let asked = self.authorities.values().map(async |authority| {
             let client = authority.client().until(Instant::now() + DIRECTORY_PATIENCE);
@@ -39,7 +40,17 @@ impl Check {
             Some((ca, ahead)) => judged(ca, ahead),
             None => untold(&told),
         };
-        Report::new("machine", "this machine", vec![seen.since(began)])
+        seen.since(began)
+    }
+
+    /// Whether others than its owner can read or write what is theirs alone.
+    pub(super) fn state_directory(&self) -> Seen {
+        let open = open_to_others(self.context.store.directory());
+        let Some(first) = open.first() else {
+            return Seen::good("state", "its files are open to nobody else");
+        };
+        let remedies: Vec<&str> = open.iter().map(|one| one.remedy.as_str()).collect();
+        Seen::warning("state", Failure::from(first).message).with_hint(remedies.join("; "))
     }
 }
 

@@ -30,7 +30,12 @@ pub(super) fn exists(path: &Path) -> Failure {
 
 /// Writes the file whole or not at all, for its owner alone; it is checked before it has its
 /// name.
-pub(super) fn write(path: &Path, answers: &Answers, force: bool) -> Result<Config, Failures> {
+pub(super) fn write(
+    path: &Path,
+    answers: &Answers,
+    force: bool,
+    state_dir: &Path,
+) -> Result<Config, Failures> {
     let failed = |error: std::io::Error| {
         let mut failure = Failure::usage("init-file", format!("`{}` cannot be written", path.display()));
         failure.causes = vec![error.to_string()];
@@ -42,7 +47,7 @@ pub(super) fn write(path: &Path, answers: &Answers, force: bool) -> Result<Confi
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
     file.write_all(text(answers).as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    load(file.path())?;
+    load(file.path(), state_dir)?;
     if force {
         file.persist(path).map_err(|error| failed(error.error))?;
     } else {
@@ -51,13 +56,12 @@ pub(super) fn write(path: &Path, answers: &Answers, force: bool) -> Result<Confi
             _ => failed(error.error),
         })?;
     }
-    load(path)
+    load(path, state_dir)
 }
 
-fn load(path: &Path) -> Result<Config, Failures> {
-    let paths = crate::paths::Paths::of_this_user();
+fn load(path: &Path, state_dir: &Path) -> Result<Config, Failures> {
     let flags = Flags::default();
-    Ok(Config::load(&Sources { file: Some(path), state_dir: &paths.state, flags: &flags, plugins: PLUGINS })?)
+    Ok(Config::load(&Sources { file: Some(path), state_dir, flags: &flags, plugins: PLUGINS })?)
 }
 
 /// The files with secrets that the configuration names and that are not there.
@@ -137,7 +141,7 @@ mod tests {
         for plugin in PLUGINS {
             for server in ["letsencrypt", "https://ca.example.net/directory"] {
                 let path = directory.path().join("dns01.toml");
-                let config = write(&path, &answers(plugin, server), true);
+                let config = write(&path, &answers(plugin, server), true, directory.path());
                 let config = config.unwrap_or_else(|failures| panic!("{}: {failures:?}", plugin.name));
                 let [credential] = config.credentials.as_slice() else { panic!("{}", plugin.name) };
                 assert_eq!(credential.plugin.name, plugin.name);
@@ -156,10 +160,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("below").join("dns01.toml");
-        write(&path, &answers(&PLUGINS[0], "letsencrypt"), false).unwrap();
+        write(&path, &answers(&PLUGINS[0], "letsencrypt"), false, directory.path()).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&path, "mine").unwrap();
-        let failures = write(&path, &answers(&PLUGINS[0], "letsencrypt"), false).unwrap_err();
+        let failures =
+            write(&path, &answers(&PLUGINS[0], "letsencrypt"), false, directory.path()).unwrap_err();
         assert_eq!(failures.0[0].id, "init-file-exists");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
