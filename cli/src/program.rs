@@ -22,8 +22,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The most time that removing records may hold up the end of the program.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(30);
+/// The most time that removing records may hold up the end of the program: a call that nobody
+/// answers for half a minute can be repeated.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(45);
 /// The most time that everything else may.
 const TASKS_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -60,6 +60,8 @@ const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST: usize = 64 * 1024;
 /// A shorter word of letters and digits can be the name of a file or variable.
 const SHORTEST_TOKEN: usize = 16;
+/// The same where `-`, `_` or `.` part it, as in names that programs make up.
+const SHORTEST_PARTED: usize = 24;
 /// What follows the last dot of a file's name, where it is an extension.
 const LONGEST_EXTENSION: usize = 5;
 
@@ -183,8 +185,8 @@ fn is_like_a_token(text: &str) -> bool {
     let has = |test: fn(&char) -> bool| text.chars().any(|c| test(&c));
     let mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
     let unparted = !text.contains(['-', '_', '.']);
-    text.contains(['=', '+'])
-        || text.len() >= SHORTEST_TOKEN && has(char::is_ascii_digit) && (mixed || unparted)
+    let long = |shortest| text.len() >= shortest && has(char::is_ascii_digit);
+    text.contains(['=', '+']) || long(SHORTEST_TOKEN) && unparted || long(SHORTEST_PARTED) && mixed
 }
 
 async fn read_file(path: &Path) -> std::io::Result<String> {
