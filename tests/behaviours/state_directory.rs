@@ -8,6 +8,7 @@ use disk::Disk;
 use dns01_tests::program::{Outcome, Running};
 use dns01_tests::rig::{Rig, Secondary};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -110,6 +111,12 @@ fn a_read_only_state_directory_is_named() {
     order.one_certificate_is_there();
 }
 
+/// Copied by another process: what a test beside this one starts would have the file open for
+/// writing as well, and nobody could run it.
+fn copy_program(from: &OsStr, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 #[test]
 fn somebody_elses_state_directory_is_named() {
     let order = used();
@@ -119,7 +126,7 @@ fn somebody_elses_state_directory_is_named() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let command = order.program.command(order.arguments(&["--force"]));
     let program = place.path().join("dns01");
-    fs::copy(command.get_program(), &program).unwrap();
+    copy_program(command.get_program(), &program);
     let bundle = place.path().join("ca.pem");
     fs::copy(order.ca.root_file(), &bundle).unwrap();
     fs::set_permissions(&bundle, fs::Permissions::from_mode(0o644)).unwrap();
@@ -199,9 +206,7 @@ fn without_a_home_an_ordinary_user_is_told_to_name_a_place() {
     let place = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = place.path().join("dns01");
-    // By another process: a file that this one has open for writing cannot be run by its children.
-    let binary = order.program.command([] as [&str; 0]).get_program().to_owned();
-    assert!(Command::new("cp").arg(binary).arg(&program).status().unwrap().success());
+    copy_program(order.program.command([] as [&str; 0]).get_program(), &program);
     let command = |arguments: &[&str]| {
         let mut command = Command::new(&program);
         command.args(arguments).env_clear().uid(65534).gid(65534).current_dir(place.path());
